@@ -1,0 +1,163 @@
+"""Finds methods, metrics and datasets by reading their files instead of importing them.
+
+A plugin is a class or function under `@register(...)` with literal arguments. Its file is parsed, not run, so that listing
+every key costs milliseconds and one broken file cannot hide the others. Sources of files, in this order: the package's own
+folder, the entry-point group `waldbench.<package>`, and files added with `add_file` (the option `--plugin`).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGES = ("methods", "metrics", "datasets")
+
+
+class UnknownName(LookupError):
+    """A key that is not in the catalogue; the message names the nearest keys."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
+        super().__init__(f"unknown {kind} '{name}'; nearest: {', '.join(near)} (all: run_bench.py list)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file says about one plugin, known without importing it."""
+
+    key: str
+    package: str
+    path: Path
+    module: str
+    attribute: str
+    heading: str
+    summary: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+
+    def load(self) -> Any:
+        """Import the file and return the registered class or function."""
+        return getattr(_import(self.module, self.path), self.attribute)
+
+
+class Catalogue:
+    """The entries of one package, its entry points and its plugin files, by key."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self.folder = Path(__file__).parent / package
+        self.problems: list[str] = []
+        self._extra: list[Path] = []
+
+    def names(self) -> list[str]:
+        """All keys, sorted."""
+        return sorted(self.entries)
+
+    def __getitem__(self, key: str) -> Entry:
+        if key not in self.entries:
+            raise UnknownName(self.package.removesuffix("s"), key, self.names())
+        return self.entries[key]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self.entries[key] for key in self.names())
+
+    def add_file(self, path: Path) -> None:
+        """Add a plugin file; a file that cannot be read becomes a line in `problems`."""
+        if path.resolve() not in self._extra:
+            self._extra.append(path.resolve())
+            self.__dict__.pop("entries", None)
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """Every entry, read once; own files win over plugins of the same key."""
+        self.problems.clear()
+        found: dict[str, Entry] = {}
+        for module, path in self._files():
+            try:
+                new = list(read_entries(self.package, module, path))
+            except (OSError, SyntaxError, ValueError) as error:
+                self.problems.append(f"plugin {path} skipped: {error}")
+                continue
+            for entry in new:
+                if entry.key in found:
+                    self.problems.append(f"{path}: key '{entry.key}' is already taken by {found[entry.key].path}; skipped")
+                else:
+                    found[entry.key] = entry
+        return found
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        root = self.folder.parent
+        for path in sorted(self.folder.rglob("*.py")):
+            if not path.name.startswith("_"):
+                yield ".".join(path.relative_to(root).with_suffix("").parts), path
+        for point in metadata.entry_points(group=f"waldbench.{self.package}"):
+            spec = _find(point.module)
+            if spec is None or spec.origin is None:
+                self.problems.append(f"plugin {point.name} skipped: module '{point.module}' not found")
+            else:
+                yield point.module, Path(spec.origin)
+        for path in self._extra:
+            yield path.stem, path
+
+
+def read_entries(package: str, module: str, path: Path) -> Iterator[Entry]:
+    """Yield the entries that the file at `path` registers with the `register` of `package`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    heading = (ast.get_docstring(tree) or "").split("\n")[0]
+    own = path.is_relative_to(Path(__file__).parent / package) or _imports_register(tree, package)
+    for node in tree.body if own else ():
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and _is_register(call.func, package):
+                    yield _entry(package, module, path, heading, node, call)
+
+
+def _entry(package: str, module: str, path: Path, heading: str, node: ast.ClassDef | ast.FunctionDef, call: ast.Call) -> Entry:
+    facts = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+    is_class = isinstance(node, ast.ClassDef)
+    default = path.stem.replace("_", "-") if is_class else node.name
+    key = ast.literal_eval(call.args[0]) if call.args else default
+    arguments = () if isinstance(node, ast.ClassDef) else tuple(a.arg for a in (*node.args.args, *node.args.kwonlyargs))
+    summary = (ast.get_docstring(node) or "").split("\n")[0]
+    return Entry(key, package, path, module, node.name, heading, summary, facts, arguments)
+
+
+def _imports_register(tree: ast.Module, package: str) -> bool:
+    names = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    return any(name.split(".")[0] == package for name in names)
+
+
+def _is_register(func: ast.expr, package: str) -> bool:
+    if isinstance(func, ast.Attribute):
+        return func.attr == "register" and isinstance(func.value, ast.Name) and func.value.id == package
+    return isinstance(func, ast.Name) and func.id == "register"
+
+
+def _find(module: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+
+
+def _import(module: str, path: Path) -> ModuleType:
+    if _find(module) is not None:
+        return importlib.import_module(module)
+    spec = importlib.util.spec_from_file_location(module, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load plugin {path}")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded

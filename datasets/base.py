@@ -1,0 +1,89 @@
+"""The contract of a dataset."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from imaging import Scene, Sensor
+
+T = TypeVar("T")
+SPLITS = ("train", "valid", "reduced", "full")
+
+
+class DatasetError(RuntimeError):
+    """Data are missing or broken; the message says what was expected, what was found and what to do."""
+
+
+def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
+    """Mark a Dataset class as a plugin; literals read from the file: key, task, sensor, title (required)."""
+    return lambda cls: cls
+
+
+class Split(ABC):
+    """A sequence of images of one split, read lazily; safe to share with loader workers.
+
+    An index gives a Scene of one image, a sequence of indices or a slice a Scene that batches them.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def read(self, indices: Sequence[int]) -> Scene:
+        """Read images as one float32 batch on the CPU; indices are valid and not negative."""
+
+    def __getitem__(self, index: int | slice | Sequence[int]) -> Scene:
+        """Scene of the named images. Raises IndexError for an index out of range."""
+        if isinstance(index, slice):
+            chosen = list(range(len(self)))[index]
+        else:
+            chosen = [index] if isinstance(index, int) else list(index)
+        for i in chosen:
+            if not -len(self) <= i < len(self):
+                raise IndexError(f"image {i} is out of range: this split has {len(self)} images")
+        return self.read([i % len(self) for i in chosen])
+
+    def __iter__(self) -> Iterator[Scene]:
+        """Scenes of one image each."""
+        return (self[i] for i in range(len(self)))
+
+
+class Dataset(ABC):
+    """Images of one sensor with splits train, valid, reduced (with gt) and full (without).
+
+    Attributes:
+        key: registry key, or "scene-<name>".
+        task: "ms", "hs" or "sar".
+        sensor: the sensor of all its images.
+        source: "published", "simulated" or "user".
+        fingerprint: sha256 over what decides its pixels (file contents, or generator version and seed).
+        notices: lines that a user must see before a run (defects, crops, fall-backs).
+    """
+
+    key: str
+    task: str
+    sensor: Sensor
+    source: str
+    fingerprint: str
+    notices: list[str]
+
+    @property
+    def label(self) -> str:
+        """Folder name of its results: key and source."""
+        return f"{self.key}-{self.source}"
+
+    @abstractmethod
+    def split(self, name: str) -> Split:
+        """Return a split by name; an empty one where the dataset has no such images.
+
+        Raises:
+            DatasetError: for an unknown name or broken files.
+        """
+
+    def check_split(self, name: str) -> None:
+        """Raise DatasetError unless `name` is one of the four splits."""
+        if name not in SPLITS:
+            raise DatasetError(f"unknown split '{name}'; expected one of {', '.join(SPLITS)}")

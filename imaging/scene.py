@@ -1,0 +1,87 @@
+"""Scene: the one type that all rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A batch of aligned images in sensor digital numbers (SAR guides in dB).
+
+    Attributes:
+        ms: low-resolution multi- or hyperspectral image, (B, C, h, w).
+        lms: `ms` interpolated to the guide's grid, (B, C, H, W); may overshoot the sensor's scale.
+        guide: high-resolution guide, (B, G, H, W): panchromatic (G = 1) or SAR (G = 2: VV, VH).
+        gt: ground truth (B, C, H, W), or None at full resolution.
+        name: one name per image, or empty.
+
+    Raises:
+        ValueError: if shapes, types or devices do not fit together.
+    """
+
+    ms: Tensor
+    lms: Tensor
+    guide: Tensor
+    gt: Tensor | None = None
+    name: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for label in ("ms", "lms", "guide", "gt"):
+            image = getattr(self, label)
+            if image is not None and (image.ndim != 4 or not image.is_floating_point()):
+                raise ValueError(f"{label}: expected a float tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
+        b, c, h, w = self.ms.shape
+        size = tuple(self.guide.shape[-2:])
+        expected = {"lms": (b, c, *size), "guide": (b, self.guide.shape[1], *size), "gt": (b, c, *size)}
+        for label, shape in expected.items():
+            image = getattr(self, label)
+            if image is not None and tuple(image.shape) != shape:
+                raise ValueError(f"{label}: expected shape {shape} beside ms {tuple(self.ms.shape)}, got {tuple(image.shape)}")
+        if h == 0 or w == 0 or size[0] % h or size[1] % w or size[0] // h != size[1] // w:
+            raise ValueError(f"guide {size} must be one integer multiple of ms {(h, w)}; crop both to a common area first")
+        if self.name and len(self.name) != b:
+            raise ValueError(f"name: expected {b} names, got {len(self.name)}")
+
+    def __len__(self) -> int:
+        return self.ms.shape[0]
+
+    @property
+    def ratio(self) -> int:
+        """Resolution ratio between guide and ms."""
+        return self.guide.shape[-1] // self.ms.shape[-1]
+
+    def images(self) -> dict[str, Tensor]:
+        """The tensors that are present, by name."""
+        present = {"ms": self.ms, "lms": self.lms, "guide": self.guide, "gt": self.gt}
+        return {label: image for label, image in present.items() if image is not None}
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Scene:
+        """Apply `function` to every tensor."""
+        return replace(self, **{label: function(image) for label, image in self.images().items()})
+
+    def to(self, target: torch.device | torch.dtype | str) -> Scene:
+        """Move or convert every tensor."""
+        return self.map(lambda image: image.to(target))
+
+    def crop(self, top: int, left: int, height: int, width: int) -> Scene:
+        """Cut a window given in pixels of `ms`; the other images are cut at the same place."""
+        r = self.ratio
+
+        def cut(image: Tensor) -> Tensor:
+            s = 1 if image is self.ms else r
+            return image[..., top * s : (top + height) * s, left * s : (left + width) * s]
+
+        return self.map(cut)
+
+    def check_finite(self) -> None:
+        """Raise ValueError, naming image and count, if any pixel is NaN or infinite."""
+        for label, image in self.images().items():
+            bad = int((~torch.isfinite(image)).sum())
+            if bad:
+                where = f" of '{', '.join(self.name)}'" if self.name else ""
+                raise ValueError(f"{label}{where} has {bad} NaN or infinite values; fill or mask them before fusion")

@@ -1,0 +1,143 @@
+"""Sensors: bands, bit depth and the MTF gains at Nyquist that the field's reference toolbox uses.
+
+Band edges are the vendors' published 50 % limits; the MTF gains are those of Vivone et al., IEEE GRSM 9(1), 2021
+(doi 10.1109/MGRS.2020.3019315): where that toolbox names no gain for a sensor, 0.3 (MS) and 0.15 (PAN) stand in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from catalogue import UnknownName
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A sensor pair (multispectral or hyperspectral bands, and the high-resolution guide).
+
+    Wavelengths and widths are in nm; `mtf` and `pan_mtf` are gains at the Nyquist frequency of the low-resolution grid
+    (0 to 1); `rgb` holds the indices of the red, green and blue bands.
+    """
+
+    key: str
+    title: str
+    ratio: int
+    bits: int
+    bands: tuple[str, ...]
+    centres: tuple[float, ...]
+    widths: tuple[float, ...]
+    pan: tuple[float, float]
+    mtf: tuple[float, ...]
+    pan_mtf: float
+    rgb: tuple[int, int, int]
+
+    @property
+    def scale(self) -> float:
+        """Largest digital number, 2^bits - 1."""
+        return float(2**self.bits - 1)
+
+    @property
+    def count(self) -> int:
+        """Number of spectral bands."""
+        return len(self.bands)
+
+    def with_ratio(self, ratio: int) -> Sensor:
+        """The same sensor at another resolution ratio."""
+        return replace(self, ratio=ratio)
+
+
+def _sensor(
+    key: str,
+    title: str,
+    edges: dict[str, tuple[float, float]],
+    pan: tuple[float, float],
+    mtf: tuple[float, ...],
+    pan_mtf: float,
+    bits: int = 11,
+) -> Sensor:
+    names = tuple(edges)
+    return Sensor(
+        key=key,
+        title=title,
+        ratio=4,
+        bits=bits,
+        bands=names,
+        centres=tuple((low + high) / 2 for low, high in edges.values()),
+        widths=tuple(high - low for low, high in edges.values()),
+        pan=pan,
+        mtf=mtf,
+        pan_mtf=pan_mtf,
+        rgb=(names.index("red"), names.index("green"), names.index("blue")),
+    )
+
+
+_EIGHT = {
+    "coastal": (400.0, 450.0),
+    "blue": (450.0, 510.0),
+    "green": (510.0, 580.0),
+    "yellow": (585.0, 625.0),
+    "red": (630.0, 690.0),
+    "red edge": (705.0, 745.0),
+    "nir1": (770.0, 895.0),
+    "nir2": (860.0, 1040.0),
+}
+_QB = {"blue": (450.0, 520.0), "green": (520.0, 600.0), "red": (630.0, 690.0), "nir": (760.0, 900.0)}
+_GE1 = {"blue": (450.0, 510.0), "green": (510.0, 580.0), "red": (655.0, 690.0), "nir": (780.0, 920.0)}
+_IKONOS = {"blue": (445.0, 516.0), "green": (506.0, 595.0), "red": (632.0, 698.0), "nir": (757.0, 853.0)}
+_GF2 = {"blue": (450.0, 520.0), "green": (520.0, 590.0), "red": (630.0, 690.0), "nir": (770.0, 890.0)}
+_SPOT6 = {"blue": (455.0, 525.0), "green": (530.0, 590.0), "red": (625.0, 695.0), "nir": (760.0, 890.0)}
+_WV3_MTF = (0.325, 0.355, 0.360, 0.350, 0.365, 0.360, 0.335, 0.315)
+
+TABLE = {
+    sensor.key: sensor
+    for sensor in (
+        _sensor("wv2", "WorldView-2", _EIGHT, (450.0, 800.0), (0.35,) * 7 + (0.27,), 0.11),
+        _sensor("wv3", "WorldView-3", _EIGHT, (450.0, 800.0), _WV3_MTF, 0.14),
+        _sensor("wv4", "WorldView-4", _GE1, (450.0, 800.0), (0.23,) * 4, 0.16),
+        _sensor("qb", "QuickBird", _QB, (450.0, 900.0), (0.34, 0.32, 0.30, 0.22), 0.15),
+        _sensor("ikonos", "IKONOS", _IKONOS, (526.0, 929.0), (0.26, 0.28, 0.29, 0.28), 0.17),
+        _sensor("ge1", "GeoEye-1", _GE1, (450.0, 800.0), (0.23,) * 4, 0.16),
+        _sensor("gf2", "GaoFen-2", _GF2, (450.0, 900.0), (0.3,) * 4, 0.15, bits=10),
+        _sensor("spot6", "SPOT-6", _SPOT6, (450.0, 745.0), (0.3,) * 4, 0.15, bits=12),
+    )
+}
+_ALIASES = {"geoeye1": "ge1", "geoeye-1": "ge1", "ik": "ikonos", "quickbird": "qb", "gaofen-2": "gf2", "gaofen2": "gf2"}
+_ALIASES |= {"worldview-2": "wv2", "worldview-3": "wv3", "worldview-4": "wv4", "spot-6": "spot6", "gf-2": "gf2"}
+
+
+def names() -> list[str]:
+    """Keys of all sensors, sorted."""
+    return sorted(TABLE)
+
+
+def get(key: str) -> Sensor:
+    """Return the sensor named `key` (case and the usual aliases do not matter).
+
+    Raises:
+        UnknownName: if there is none; the message names the nearest.
+    """
+    lower = key.strip().lower()
+    lower = _ALIASES.get(lower, lower)
+    if lower not in TABLE:
+        raise UnknownName("sensor", key, names())
+    return TABLE[lower]
+
+
+def generic(count: int, ratio: int = 4, bits: int = 11) -> Sensor:
+    """A sensor of which only the band count is known: gains 0.3 and 0.15, wavelengths evenly over 430-950 nm."""
+    step = 520.0 / max(count - 1, 1)
+    centres = tuple(430.0 + step * band for band in range(count))
+    red, green, blue = (min(range(count), key=lambda band, nm=nm: abs(centres[band] - nm)) for nm in (660.0, 550.0, 480.0))
+    return Sensor(
+        key=f"generic{count}",
+        title=f"unnamed sensor, {count} bands",
+        ratio=ratio,
+        bits=bits,
+        bands=tuple(f"band {band + 1}" for band in range(count)),
+        centres=centres,
+        widths=(step,) * count,
+        pan=(450.0, 800.0),
+        mtf=(0.3,) * count,
+        pan_mtf=0.15,
+        rgb=(red, green, blue),
+    )

@@ -1,0 +1,71 @@
+"""The registry of fusion methods: one file a method, the folder is its family.
+
+Listing keys and cards reads files only; `create` imports the one file it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from catalogue import Catalogue, Entry
+
+if TYPE_CHECKING:
+    from imaging import Sensor
+    from methods.base import Method, MethodCard, register
+
+__all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "register", "supports"]
+
+catalogue = Catalogue("methods")
+
+
+def names(task: str | None = None) -> list[str]:
+    """Sorted keys of all methods, or of those made for `task` ("ms", "hs" or "sar")."""
+    return [entry.key for entry in catalogue if task is None or task in entry.facts["tasks"]]
+
+
+def card(key: str) -> MethodCard:
+    """The card of a method, without importing it. Raises UnknownName for an unknown key."""
+    from methods.card import MethodCard
+
+    entry: Entry = catalogue[key]
+    return MethodCard.from_entry(entry)
+
+
+def supports(key: str, sensor: Sensor, task: str) -> str | None:
+    """None if the method can run on this sensor and task, else the reason why not."""
+    tasks = card(key).tasks
+    if task not in tasks:
+        return f"{key} is defined for {', '.join(sorted(tasks))}, not for {task}"
+    reason: str | None = catalogue[key].load().supports(sensor, task)
+    return reason
+
+
+def create(key: str, *, sensor: Sensor, guide_bands: int = 1, **options: Any) -> Method:
+    """Build a method for a sensor.
+
+    Args:
+        key: registry key, as `names()` lists them.
+        sensor: sensor of the images (band count, ratio, scale, MTF).
+        guide_bands: channels of the guide (1 = PAN, 2 = SAR VV and VH).
+        options: constructor arguments of that method.
+
+    Raises:
+        UnknownName: for an unknown key; the message names the nearest.
+        TypeError: for an option that the method does not take.
+    """
+    method: Method = catalogue[key].load()(sensor=sensor, guide_bands=guide_bands, **options)
+    method.card = card(key)
+    return method
+
+
+def __getattr__(name: str) -> Any:
+    """Import the torch-based contract on first use."""
+    if name in {"Method", "register"}:
+        from methods import base
+
+        return getattr(base, name)
+    if name == "MethodCard":
+        from methods.card import MethodCard
+
+        return MethodCard
+    raise AttributeError(f"module 'methods' has no attribute '{name}'")

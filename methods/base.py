@@ -1,0 +1,69 @@
+"""The contract of a fusion method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from imaging import Sensor
+from methods.card import MethodCard
+
+T = TypeVar("T")
+
+
+def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
+    """Mark a Method class as a plugin.
+
+    The arguments are literals that the catalogue reads from the file without running it: an optional key (default: the file's
+    name), tasks, year, paper (required), title, doi, licence, family, faithful, inferred.
+    """
+    return lambda cls: cls
+
+
+class Method(nn.Module):
+    """A fusion method, classic (no parameters) or trainable.
+
+    Subclasses define `forward(ms, lms, guide)`; images are digital numbers (SAR guides dB), shapes as in `Scene`.
+    """
+
+    card: MethodCard
+    # Pixels at each border that the training loss leaves out (networks whose published form has no padding).
+    loss_margin = 0
+
+    def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
+        super().__init__()
+        self.sensor = sensor
+        self.ratio = sensor.ratio
+        self.guide_bands = guide_bands
+
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if this method can run on `sensor` for `task`, else the reason why not."""
+        return None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is anything to train."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse ms (B, C, h, w), lms (B, C, H, W) and guide (B, G, H, W) into (B, C, H, W), dtype of the input."""
+        raise TypeError(f"{type(self).__name__} must define forward(ms, lms, guide)")
+
+
+class Network(Method):
+    """A trainable method that works on images divided by the sensor's scale; subclasses define `fuse`.
+
+    Nothing is clipped: lms may overshoot the scale.
+    """
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Divide by the scale, fuse, multiply by the scale."""
+        scale = self.sensor.scale
+        return self.fuse(ms / scale, lms / scale, guide / scale) * scale
+
+    def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse normalised images (about [0, 1]); shapes as in `forward`."""
+        raise TypeError(f"{type(self).__name__} must define fuse(ms, lms, guide)")

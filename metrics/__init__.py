@@ -1,0 +1,67 @@
+"""The registry of quality indices: pure functions, one value per image, with a card each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from imaging import Scene, Sensor
+    from metrics.base import register
+    from metrics.card import MetricCard
+
+__all__ = ["MetricCard", "card", "catalogue", "compute", "names", "register"]
+
+catalogue = Catalogue("metrics")
+
+
+def names(needs: str | None = None) -> list[str]:
+    """Sorted keys of all indices, or of those that need "gt" (with reference) or "guide" (without)."""
+    return [entry.key for entry in catalogue if needs is None or ("gt" in entry.arguments) == (needs == "gt")]
+
+
+def card(key: str) -> MetricCard:
+    """The card of an index, without importing it. Raises UnknownName for an unknown key."""
+    from metrics.card import MetricCard
+
+    return MetricCard.from_entry(catalogue[key])
+
+
+def compute(key: str, fused: Tensor, scene: Scene, *, sensor: Sensor, border: int = 0, **options: Any) -> Tensor:
+    """Evaluate one index on a batch.
+
+    Args:
+        key: registry key, as `names()` lists them.
+        fused: fused images (B, C, H, W) in digital numbers.
+        scene: the images it was made from (and gt for indices with reference).
+        sensor: sensor of the scene (scale, ratio, MTF).
+        border: PAN pixels to leave out, the toolbox's way: border - 1 in front, border behind (0: none).
+        options: block=32, convention="dlpan", and others that the index takes.
+
+    Returns:
+        (B,) values in float64 or the dtype of `fused`.
+
+    Raises:
+        UnknownName: for an unknown key.
+        ValueError: for a missing ground truth, NaN, wrong shapes or an image too small for border and block.
+        TypeError: for an option that the index does not take.
+    """
+    from metrics.base import evaluate
+
+    return evaluate(catalogue[key], fused, scene, sensor=sensor, border=border, **options)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the contract on first use."""
+    if name == "register":
+        from metrics.base import register
+
+        return register
+    if name == "MetricCard":
+        from metrics.card import MetricCard
+
+        return MetricCard
+    raise AttributeError(f"module 'metrics' has no attribute '{name}'")

@@ -1,0 +1,48 @@
+"""The card of a quality index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catalogue import Entry
+
+IMAGES = ("ms", "lms", "guide", "gt")
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers."""
+
+    key: str
+    title: str
+    summary: str
+    direction: str
+    best: float
+    unit: str
+    needs: tuple[str, ...]
+    convention: str
+    reference: str
+
+    @classmethod
+    def from_entry(cls, entry: Entry) -> MetricCard:
+        """Build the card from the arguments of `@register`, the function's signature and its docstring."""
+        facts = entry.facts
+        missing = [name for name in ("title", "direction", "best", "convention", "reference") if name not in facts]
+        if missing:
+            raise ValueError(f"{entry.path}: @register of '{entry.key}' lacks {', '.join(missing)}")
+        return cls(
+            key=entry.key,
+            title=facts["title"],
+            summary=entry.summary,
+            direction=facts["direction"],
+            best=float(facts["best"]),
+            unit=facts.get("unit", ""),
+            needs=tuple(name for name in entry.arguments if name in IMAGES),
+            convention=facts["convention"],
+            reference=facts["reference"],
+        )
+
+    @property
+    def arrow(self) -> str:
+        """An up or down arrow: the better direction."""
+        return "↑" if self.direction == "higher" else "↓"
