@@ -26,7 +26,7 @@ def card(key: str) -> dict[str, Any]:
     return {"key": entry.key, "summary": entry.summary, **entry.facts}
 
 
-def open(name: str, root: str | Path | None = None, source: str = "auto", **options: Any) -> Dataset:  # noqa: A001
+def open(name: str, root: str | Path | None = None, source: str = "auto", **options: Any) -> Dataset:
     """Open a dataset.
 
     Args:

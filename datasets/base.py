@@ -37,10 +37,8 @@ class Split(ABC):
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> Scene:
         """Scene of the named images. Raises IndexError for an index out of range."""
-        if isinstance(index, slice):
-            chosen = list(range(len(self)))[index]
-        else:
-            chosen = [index] if isinstance(index, int) else list(index)
+        everything = range(len(self))
+        chosen = list(everything[index] if isinstance(index, slice) else [index] if isinstance(index, int) else index)
         for i in chosen:
             if not -len(self) <= i < len(self):
                 raise IndexError(f"image {i} is out of range: this split has {len(self)} images")

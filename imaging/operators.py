@@ -43,7 +43,7 @@ class AxisOperator:
         if first >= 0 and first + width <= self.size:
             return slice(first, first + width), matrix
         folded = fold(torch.arange(first, first + width), self.size, border)
-        inside, position = folded.unique(return_inverse=True)
+        inside, position = torch.unique(folded, return_inverse=True)
         merged = torch.zeros(len(starts), len(inside), dtype=torch.float64).index_add_(1, position, matrix)
         return inside, merged
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -62,7 +62,8 @@ class Scene:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Scene:
         """Apply `function` to every tensor."""
-        return replace(self, **{label: function(image) for label, image in self.images().items()})
+        new = {label: function(image) for label, image in self.images().items()}
+        return Scene(new["ms"], new["lms"], new["guide"], new.get("gt"), self.name)
 
     def to(self, target: torch.device | torch.dtype | str) -> Scene:
         """Move or convert every tensor."""

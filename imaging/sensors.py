@@ -127,7 +127,10 @@ def generic(count: int, ratio: int = 4, bits: int = 11) -> Sensor:
     """A sensor of which only the band count is known: gains 0.3 and 0.15, wavelengths evenly over 430-950 nm."""
     step = 520.0 / max(count - 1, 1)
     centres = tuple(430.0 + step * band for band in range(count))
-    red, green, blue = (min(range(count), key=lambda band, nm=nm: abs(centres[band] - nm)) for nm in (660.0, 550.0, 480.0))
+
+    def nearest(nm: float) -> int:
+        return min(range(count), key=lambda band: abs(centres[band] - nm))
+
     return Sensor(
         key=f"generic{count}",
         title=f"unnamed sensor, {count} bands",
@@ -139,5 +142,5 @@ def generic(count: int, ratio: int = 4, bits: int = 11) -> Sensor:
         pan=(450.0, 800.0),
         mtf=(0.3,) * count,
         pan_mtf=0.15,
-        rgb=(red, green, blue),
+        rgb=(nearest(660.0), nearest(550.0), nearest(480.0)),
     )

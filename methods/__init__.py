@@ -11,7 +11,8 @@ from catalogue import Catalogue, Entry
 
 if TYPE_CHECKING:
     from imaging import Sensor
-    from methods.base import Method, MethodCard, register
+    from methods.base import Method, register
+    from methods.card import MethodCard
 
 __all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "register", "supports"]
 

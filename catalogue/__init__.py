@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PACKAGES = ("methods", "metrics", "datasets")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class UnknownName(LookupError):
@@ -55,7 +55,7 @@ class Catalogue:
 
     def __init__(self, package: str) -> None:
         self.package = package
-        self.folder = Path(__file__).parent / package
+        self.folder = ROOT / package
         self.problems: list[str] = []
         self._extra: list[Path] = []
 
@@ -96,7 +96,7 @@ class Catalogue:
         return found
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        root = self.folder.parent
+        root = ROOT
         for path in sorted(self.folder.rglob("*.py")):
             if not path.name.startswith("_"):
                 yield ".".join(path.relative_to(root).with_suffix("").parts), path
@@ -114,7 +114,7 @@ def read_entries(package: str, module: str, path: Path) -> Iterator[Entry]:
     """Yield the entries that the file at `path` registers with the `register` of `package`."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     heading = (ast.get_docstring(tree) or "").split("\n")[0]
-    own = path.is_relative_to(Path(__file__).parent / package) or _imports_register(tree, package)
+    own = path.is_relative_to(ROOT / package) or _imports_register(tree, package)
     for node in tree.body if own else ():
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for call in node.decorator_list:
