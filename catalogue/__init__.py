@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class UnknownName(LookupError):
+class UnknownNameError(LookupError):
     """A key that is not in the catalogue; the message names the nearest keys."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
@@ -65,7 +65,7 @@ class Catalogue:
 
     def __getitem__(self, key: str) -> Entry:
         if key not in self.entries:
-            raise UnknownName(self.package.removesuffix("s"), key, self.names())
+            raise UnknownNameError(self.package.removesuffix("s"), key, self.names())
         return self.entries[key]
 
     def __iter__(self) -> Iterator[Entry]:

@@ -36,7 +36,7 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
         options: arguments of that dataset (`sensor=`, `holdout=` for scenes, `seed=` for simulated twins).
 
     Raises:
-        UnknownName: for an unknown key.
+        UnknownNameError: for an unknown key.
         DatasetError: if files are missing (source "published") or broken; the message says the remedy.
     """
     from datasets.base import DatasetError

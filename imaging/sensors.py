@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from catalogue import UnknownName
+from catalogue import UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def get(key: str) -> Sensor:
     """Return the sensor named `key` (case and the usual aliases do not matter).
 
     Raises:
-        UnknownName: if there is none; the message names the nearest.
+        UnknownNameError: if there is none; the message names the nearest.
     """
     lower = key.strip().lower()
     lower = _ALIASES.get(lower, lower)
     if lower not in TABLE:
-        raise UnknownName("sensor", key, names())
+        raise UnknownNameError("sensor", key, names())
     return TABLE[lower]
 
 

@@ -25,7 +25,7 @@ def names(task: str | None = None) -> list[str]:
 
 
 def card(key: str) -> MethodCard:
-    """The card of a method, without importing it. Raises UnknownName for an unknown key."""
+    """The card of a method, without importing it. Raises UnknownNameError for an unknown key."""
     from methods.card import MethodCard
 
     entry: Entry = catalogue[key]
@@ -51,7 +51,7 @@ def create(key: str, *, sensor: Sensor, guide_bands: int = 1, **options: Any) ->
         options: constructor arguments of that method.
 
     Raises:
-        UnknownName: for an unknown key; the message names the nearest.
+        UnknownNameError: for an unknown key; the message names the nearest.
         TypeError: for an option that the method does not take.
     """
     method: Method = catalogue[key].load()(sensor=sensor, guide_bands=guide_bands, **options)

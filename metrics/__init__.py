@@ -24,7 +24,7 @@ def names(needs: str | None = None) -> list[str]:
 
 
 def card(key: str) -> MetricCard:
-    """The card of an index, without importing it. Raises UnknownName for an unknown key."""
+    """The card of an index, without importing it. Raises UnknownNameError for an unknown key."""
     from metrics.card import MetricCard
 
     return MetricCard.from_entry(catalogue[key])
@@ -45,7 +45,7 @@ def compute(key: str, fused: Tensor, scene: Scene, *, sensor: Sensor, border: in
         (B,) values in float64 or the dtype of `fused`.
 
     Raises:
-        UnknownName: for an unknown key.
+        UnknownNameError: for an unknown key.
         ValueError: for a missing ground truth, NaN, wrong shapes or an image too small for border and block.
         TypeError: for an option that the index does not take.
     """
