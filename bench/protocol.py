@@ -1,0 +1,143 @@
+"""Protocol: everything that can change a number, nothing else. Its sha256 is the protocol id that stands in every row."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.errors import UsageError
+
+PRESETS = Path(__file__).parent / "protocols"
+CHOICES = {"loss": ("l1", "mse"), "schedule": ("constant", "one-cycle", "milestones"), "select": ("ergas", "sam")}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to train and to evaluate; equal for all methods of a table.
+
+    Attributes:
+        name: for the reader; not part of the id.
+        train_images, valid_images, reduced_images, full_images: images used of each split, from the first; None: all.
+        patch: side of a training patch in guide pixels, cut at random from the stored patches.
+        batch: patches per step.
+        steps, epochs: length of the training; exactly one of them is given.
+        loss: "l1" or "mse", on images divided by the sensor's scale.
+        lr, betas, weight_decay: of Adam.
+        schedule: "constant", "one-cycle" (linear warm-up over `warmup` of the steps, then cosine to zero) or "milestones"
+            (times `gamma` at each epoch in `milestones`).
+        augment: random flips and quarter turns.
+        validate_every: steps between validations; None: once an epoch.
+        select: index whose mean over the validation split picks the checkpoint.
+        holdout: share of a user's scene that is kept for testing (its right-hand side); see the scene reader.
+        border: PAN pixels left out around reduced-resolution images, the toolbox's way.
+        block: side of the blocks of Q2n, D_lambda, D_s in PAN pixels.
+        convention: named convention of the indices.
+        reduced_metrics, full_metrics: keys of the indices, in the order of the tables.
+    """
+
+    name: str
+    train_images: int | None
+    valid_images: int | None
+    reduced_images: int | None
+    full_images: int | None
+    patch: int
+    batch: int
+    steps: int | None
+    epochs: int | None
+    loss: str
+    lr: float
+    betas: tuple[float, float]
+    weight_decay: float
+    schedule: str
+    warmup: float
+    milestones: tuple[int, ...]
+    gamma: float
+    augment: bool
+    validate_every: int | None
+    select: str
+    holdout: float
+    border: int
+    block: int
+    convention: str
+    reduced_metrics: tuple[str, ...]
+    full_metrics: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """Name and the first eight hex digits of the sha256 over every field but the name."""
+        content = {key: value for key, value in asdict(self).items() if key != "name"}
+        return f"{self.name}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for YAML and JSON."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def total_steps(self, images: int) -> int:
+        """Training steps for a split of `images` patches; a last partial batch is dropped."""
+        if self.steps is not None:
+            return self.steps
+        return int(self.epochs or 0) * self.steps_per_epoch(images)
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Full batches in one pass over the training split (at least one)."""
+        return max(images // self.batch, 1)
+
+
+def presets() -> list[str]:
+    """Names of the protocols that ship with waldbench."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load(name: str) -> Protocol:
+    """Read a preset by name, or a YAML file by path.
+
+    Raises:
+        UsageError: for an unknown preset, an unreadable file, or a field that is unknown, missing or out of range.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        near = difflib.get_close_matches(name, presets(), n=1) or presets()
+        raise UsageError(f"unknown protocol '{name}'; expected {', '.join(presets())} or a YAML file (nearest: {near[0]})")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected fields of a protocol, got {type(content).__name__}; copy {PRESETS / 'quick.yaml'}")
+    return from_dict(content, path.stem)
+
+
+def from_dict(content: dict[str, Any], name: str) -> Protocol:
+    """Build and check a protocol; see `load`."""
+    given = {"name": name} | content
+    known = [field.name for field in fields(Protocol)]
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            raise UsageError(f"protocol '{name}': unknown field '{key}'" + (f"; nearest: {near[0]}" if near else ""))
+    missing = [key for key in known if key not in given]
+    if missing:
+        raise UsageError(f"protocol '{name}': missing field(s) {', '.join(missing)}")
+    protocol = Protocol(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    _check(protocol)
+    return protocol
+
+
+def _check(p: Protocol) -> None:
+    for field, choices in CHOICES.items():
+        if getattr(p, field) not in choices:
+            raise UsageError(f"protocol '{p.name}': {field} is '{getattr(p, field)}'; expected one of {', '.join(choices)}")
+    if (p.steps is None) == (p.epochs is None):
+        raise UsageError(f"protocol '{p.name}': give exactly one of steps and epochs (the other null)")
+    positive = {key: getattr(p, key) for key in ("patch", "batch", "lr", "block")} | {"length": p.steps or p.epochs or 0}
+    for field, value in positive.items():
+        if not isinstance(value, int | float) or value <= 0:
+            raise UsageError(f"protocol '{p.name}': {field} must be a positive number, got {value!r}")
+    if not 0 <= p.holdout <= 0.8 or not 0 <= p.warmup < 1:
+        raise UsageError(f"protocol '{p.name}': holdout must lie in 0..0.8 and warmup in 0..1, got {p.holdout}, {p.warmup}")

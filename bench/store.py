@@ -1,0 +1,152 @@
+"""The store: one folder a cell, written once, atomically; every table, figure and page is derived from it.
+
+Layout: `<root>/<protocol id>/<dataset label>/<method>/seed-<n>/` with
+
+- `record.json`: status, configuration, environment, data fingerprint, cost, timings (see `docs/results.md`),
+- `scores.csv`: split, image, metric, value; one row per image and index,
+- `images.npz`: fused images kept for figures, uint16 digital numbers, keys `<split>-<index>` (C, H, W),
+- `weights.safetensors`, `tensorboard/`: of trained methods.
+
+Beside the methods, `<dataset label>/reference.npz` keeps what the figures compare with (`<split>-<index>-gt|lms|guide`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+SCORE_COLUMNS = ("split", "image", "metric", "value")
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one dataset with one seed under one protocol."""
+
+    protocol: str
+    dataset: str
+    method: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Folder, relative to the store's root."""
+        return Path(self.protocol) / self.dataset / self.method / f"seed-{self.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.method} on {self.dataset}, seed {self.seed}"
+
+
+class Store:
+    """Results on disk below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def folder(self, cell: Cell) -> Path:
+        """Final folder of a cell."""
+        return self.root / cell.path
+
+    def scratch(self, cell: Cell) -> Path:
+        """Folder of an unfinished cell (checkpoints, logs); renamed to `folder(cell)` by `commit`."""
+        folder = self.folder(cell)
+        return folder.with_name(f".{folder.name}.partial")
+
+    def read(self, cell: Cell) -> Record | None:
+        """The record of a cell, or None if there is none or it cannot be read."""
+        return _read_json(self.folder(cell) / "record.json")
+
+    def commit(self, cell: Cell, record: Record, scores: list[dict[str, Any]] | None = None) -> None:
+        """Complete the scratch folder with record and scores and rename it into place; replaces an earlier result."""
+        scratch, folder = self.scratch(cell), self.folder(cell)
+        scratch.mkdir(parents=True, exist_ok=True)
+        if scores is not None:
+            pd.DataFrame(scores, columns=list(SCORE_COLUMNS)).to_csv(scratch / "scores.csv", index=False)
+        (scratch / "record.json").write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+        if folder.exists():
+            old = folder.with_name(f".{folder.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+            os.replace(scratch, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(scratch, folder)
+
+    def fail(self, cell: Cell, record: Record) -> None:
+        """Write a failed record beside what the scratch folder keeps for a later resume; an earlier success stays."""
+        earlier = self.read(cell)
+        if earlier is not None and earlier["status"] == "ok":
+            return
+        folder = self.folder(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "record.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False).encode())
+
+    def cells(self) -> Iterator[tuple[Cell, Record]]:
+        """Every cell with a readable record, in path order."""
+        for path in sorted(self.root.glob("*/*/*/seed-*/record.json")):
+            record = _read_json(path)
+            if record is not None:
+                protocol, dataset, method, seed = path.parent.relative_to(self.root).parts
+                yield Cell(protocol, dataset, method, int(seed.removeprefix("seed-"))), record
+
+    def scores(self, cell: Cell) -> pd.DataFrame:
+        """Long scores of a cell: split, image, metric, value; empty where the cell failed."""
+        path = self.folder(cell) / "scores.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=list(SCORE_COLUMNS))
+        return pd.read_csv(path)
+
+    def images(self, cell: Cell) -> dict[str, np.ndarray]:
+        """Fused images kept for figures, by `<split>-<index>`."""
+        return load_arrays(self.folder(cell) / "images.npz")
+
+    def reference(self, protocol: str, dataset: str) -> dict[str, np.ndarray]:
+        """Ground truth, lms and guide kept for figures, by `<split>-<index>-<image>`."""
+        return load_arrays(self.root / protocol / dataset / "reference.npz")
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz file; empty if there is none."""
+    if not path.is_file():
+        return {}
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename, so that no reader sees a half-written file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a compressed npz file atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_json(path: Path) -> Record | None:
+    try:
+        content: Record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if content.get("schema") == 1 else None
