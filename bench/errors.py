@@ -1,7 +1,11 @@
-"""Errors of the command line that end with exit code 2."""
+"""Errors that the harness tells apart."""
 
 from __future__ import annotations
 
 
 class UsageError(ValueError):
     """What the user asked for cannot be done as asked; one line says what was expected, what came and what to do."""
+
+
+class TrainingInterruptedError(RuntimeError):
+    """The user asked to stop; a checkpoint is on disk and the same command resumes."""

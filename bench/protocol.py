@@ -124,7 +124,8 @@ def from_dict(content: dict[str, Any], name: str) -> Protocol:
     missing = [key for key in known if key not in given]
     if missing:
         raise UsageError(f"protocol '{name}': missing field(s) {', '.join(missing)}")
-    protocol = Protocol(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    protocol = Protocol(**values)
     _check(protocol)
     return protocol
 

@@ -21,6 +21,10 @@ def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
     return lambda cls: cls
 
 
+class DatasetNotFoundError(DatasetError):
+    """There is nothing at the place that was named; the message says what was expected there."""
+
+
 class Split(ABC):
     """A sequence of images of one split, read lazily; safe to share with loader workers.
 

@@ -12,7 +12,7 @@ from catalogue import Catalogue, Entry
 if TYPE_CHECKING:
     from imaging import Sensor
     from methods.base import Method, register
-    from methods.card import MethodCard
+    from methods.cards import MethodCard
 
 __all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "register", "supports"]
 
@@ -26,7 +26,7 @@ def names(task: str | None = None) -> list[str]:
 
 def card(key: str) -> MethodCard:
     """The card of a method, without importing it. Raises UnknownNameError for an unknown key."""
-    from methods.card import MethodCard
+    from methods.cards import MethodCard
 
     entry: Entry = catalogue[key]
     return MethodCard.from_entry(entry)
@@ -66,7 +66,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(base, name)
     if name == "MethodCard":
-        from methods.card import MethodCard
+        from methods.cards import MethodCard
 
         return MethodCard
     raise AttributeError(f"module 'methods' has no attribute '{name}'")

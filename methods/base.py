@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from imaging import Sensor
-from methods.card import MethodCard
+from methods.cards import MethodCard
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from imaging import Scene, Sensor
     from metrics.base import register
-    from metrics.card import MetricCard
+    from metrics.cards import MetricCard
 
 __all__ = ["MetricCard", "card", "catalogue", "compute", "names", "register"]
 
@@ -25,7 +25,7 @@ def names(needs: str | None = None) -> list[str]:
 
 def card(key: str) -> MetricCard:
     """The card of an index, without importing it. Raises UnknownNameError for an unknown key."""
-    from metrics.card import MetricCard
+    from metrics.cards import MetricCard
 
     return MetricCard.from_entry(catalogue[key])
 
@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
 
         return register
     if name == "MetricCard":
-        from metrics.card import MetricCard
+        from metrics.cards import MetricCard
 
         return MetricCard
     raise AttributeError(f"module 'metrics' has no attribute '{name}'")

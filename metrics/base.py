@@ -11,7 +11,7 @@ from torch import Tensor
 
 from catalogue import Entry
 from imaging import Scene, Sensor
-from metrics.card import IMAGES, MetricCard
+from metrics.cards import IMAGES, MetricCard
 
 T = TypeVar("T")
 COMMON = {"block": 32, "convention": "dlpan"}

@@ -1,0 +1,104 @@
+"""Training batches as a pure function of (seed, step), read ahead in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.protocol import Protocol
+from datasets.base import DatasetError, Split
+from imaging import Scene
+
+# Splits that need no more than this stay in memory; larger ones are read batch by batch, ahead of the training.
+MEMORY_BYTES = 4 * 2**30
+AHEAD = 4
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Batches:
+    """Batches (ms, lms, guide, gt) of one training.
+
+    Args:
+        split: training patches.
+        protocol: batch and patch size, augmentation, number of images.
+        seed: of order, crops and augmentation.
+        ratio: of the sensor; crops start on the low-resolution grid.
+
+    Raises:
+        DatasetError: if there is nothing to train on, or a stored patch is smaller than the protocol's.
+    """
+
+    def __init__(self, split: Split, protocol: Protocol, seed: int, ratio: int) -> None:
+        self.images = min(len(split), protocol.train_images or len(split))
+        if self.images == 0:
+            raise DatasetError("this dataset has no training images; evaluate methods without training, or give --weights")
+        self.split, self.protocol, self.seed, self.ratio = split, protocol, seed, ratio
+        self.per_epoch = protocol.steps_per_epoch(self.images)
+        first = split[0]
+        self.side = tuple(first.guide.shape[-2:])
+        if min(self.side) < protocol.patch or protocol.patch % ratio:
+            raise DatasetError(
+                f"protocol '{protocol.name}' asks for {protocol.patch}-pixel patches (a multiple of {ratio}); stored: {self.side}"
+            )
+        size = sum(image.nbytes for image in first.images().values()) * self.images
+        self.memory: Scene | None = replace(split[: self.images], name=()) if size <= MEMORY_BYTES else None
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a 0-based step."""
+        epoch, position = divmod(step, self.per_epoch)
+        order = torch.randperm(self.images, generator=_generator(self.seed, 0, epoch))
+        chosen = order[position * self.protocol.batch : (position + 1) * self.protocol.batch].tolist()
+        draw = _generator(self.seed, 1, step)
+        scene = self.split[chosen] if self.memory is None else self.memory.map(lambda image: image[chosen])
+        if scene.gt is None:
+            raise DatasetError("training images need a ground truth; this split has none")
+        parts = [self._cut((scene.ms[i], scene.lms[i], scene.guide[i], scene.gt[i]), draw) for i in range(len(chosen))]
+        ms, lms, guide, gt = (torch.stack(images) for images in zip(*parts, strict=True))
+        return ms, lms, guide, gt
+
+    def _cut(self, images: tuple[Tensor, ...], draw: torch.Generator) -> list[Tensor]:
+        side, r = self.protocol.patch // self.ratio, self.ratio
+        top, left = (int(torch.randint(length // r - side + 1, (), generator=draw)) for length in self.side)
+        turn, flip = (int(torch.randint(n, (), generator=draw)) for n in (4, 2))
+        cut = []
+        for number, image in enumerate(images):
+            s = 1 if number == 0 else r
+            window = image[:, top * s : (top + side) * s, left * s : (left + side) * s]
+            if self.protocol.augment:
+                window = torch.rot90(window, turn, (1, 2))
+                window = window.flip(2) if flip else window
+            cut.append(window)
+        return cut
+
+    @contextmanager
+    def ahead(self, start: int, stop: int) -> Iterator[Iterator[Batch]]:
+        """Iterate over the batches of steps start..stop-1 while a thread prepares the next ones."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            waiting: list[Future[Batch]] = []
+
+            def stream() -> Iterator[Batch]:
+                upcoming = iter(range(start, stop))
+                for step in upcoming:
+                    waiting.append(pool.submit(self.batch, step))
+                    if len(waiting) > AHEAD:
+                        yield waiting.pop(0).result()
+                while waiting:
+                    yield waiting.pop(0).result()
+
+            try:
+                yield stream()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+
+def _generator(*key: int) -> torch.Generator:
+    seed = 0
+    for number in key:
+        seed = (seed * 1_000_003 + number + 1) % 2**63
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,147 @@
+"""One cell, run in a process of its own: train, evaluate, measure, commit."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import TrainingInterruptedError
+from bench.store import Cell, Record, Store, save_arrays
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker needs to run one cell; plain data, so that it crosses processes and machines."""
+
+    cell: Cell
+    results: str
+    protocol: dict[str, Any]
+    dataset: str
+    dataset_options: dict[str, Any]
+    facts: dict[str, Any]
+    method: str
+    seed: int
+    trains: bool
+    weights: str | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    plugins: tuple[str, ...] = field(default=())
+
+
+def run(job: Job, report: Report) -> Record:
+    """Run a cell to its end and return its record; a failure becomes a failed record.
+
+    Raises:
+        TrainingInterruptedError, KeyboardInterrupt: if the user stopped it; the scratch folder keeps the checkpoint.
+    """
+    store = Store(Path(job.results))
+    try:
+        return _run(job, store, report)
+    except TrainingInterruptedError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        return record_failure(job, store, reason, traceback.format_exc())
+
+
+def record_failure(job: Job, store: Store, reason: str, details: str = "") -> Record:
+    """A failed record, written if the disk allows it."""
+    record = _record(job, "failed") | {"reason": reason, "details": details}
+    try:
+        store.fail(job.cell, record)
+    except OSError as error:
+        record["reason"] = f"{reason} (and the record could not be written: {error})"
+    return record
+
+
+def _run(job: Job, store: Store, report: Report) -> Record:
+    import torch
+
+    import datasets
+    import methods
+    from bench import cost, environment, evaluation, protocol
+
+    for plugin in job.plugins:
+        for package in (methods, datasets, __import__("metrics")):
+            package.catalogue.add_file(Path(plugin))
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    rules = protocol.from_dict(job.protocol, job.protocol["name"])
+    device = environment.choose_device(job.device)
+    dataset = datasets.open(job.dataset, **job.dataset_options)
+    torch.manual_seed(job.seed)
+    method = methods.create(job.method, sensor=dataset.sensor)
+    scratch = store.scratch(job.cell)
+    scratch.mkdir(parents=True, exist_ok=True)
+    record = _record(job, "ok") | {"environment": environment.describe(device)}
+    report({"phase": "cost"})
+    record["cost"] = cost.measure(method, device)
+    timings: dict[str, float | None] = {"train_s": None}
+    if job.weights:
+        from bench.weights import load_weights
+
+        load_weights(method, Path(job.weights))
+    elif job.trains:
+        record["training"], timings["train_s"] = _train(job, method, dataset, rules, device, scratch, report)
+    report({"phase": "evaluate"})
+    started = time.monotonic()
+    result = evaluation.evaluate(method, dataset, rules, device)
+    timings["evaluate_s"] = time.monotonic() - started
+    record |= {"timings": timings, "counts": result.counts}
+    save_arrays(scratch / "images.npz", result.images)
+    (scratch / "checkpoint.pt").unlink(missing_ok=True)
+    store.commit(job.cell, record, result.scores)
+    return record
+
+
+def _train(
+    job: Job, method: Any, dataset: Any, rules: Any, device: Any, scratch: Path, report: Report
+) -> tuple[dict[str, Any], float]:
+    from safetensors.torch import save_file
+
+    from bench.training import train
+
+    progress = train(method, dataset, rules, job.seed, device, scratch, report)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    save_file(state, scratch / "weights.safetensors", metadata={"method": job.method, "protocol": rules.id})
+    best = next(point for point in progress.curve if point["step"] == progress.best_step)
+    training = {
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "valid": {name: best[name] for name in ("ergas", "sam")},
+        "curve": progress.curve,
+    }
+    return training, progress.seconds
+
+
+def _record(job: Job, status: str) -> Record:
+    import methods
+    from bench import protocol
+
+    card = asdict(methods.card(job.method))
+    card["tasks"] = sorted(card["tasks"])
+    rules = protocol.from_dict(job.protocol, job.protocol["name"])
+    return {
+        "schema": 1,
+        "status": status,
+        "reason": "",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "method": card,
+        "dataset": {"name": job.dataset, "label": job.cell.dataset} | job.facts,
+        "protocol": {"id": rules.id, "name": rules.name, "content": rules.to_dict()},
+        "seed": job.seed,
+        "recipe": "unified" if job.trains else None,
+        "weights": job.weights or ("trained" if job.trains else None),
+        "environment": {},
+        "cost": {},
+        "timings": {},
+        "training": {},
+        "counts": {},
+    }

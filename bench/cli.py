@@ -1,0 +1,129 @@
+"""The command line: arguments -> one Experiment. Heavy libraries are imported by the verbs that need them."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from bench.errors import UsageError
+from catalogue import UnknownNameError
+
+VERBS = ("run", "list", "info", "data", "report")
+EXAMPLE = """examples:
+  run_bench.py --methods cf2n fusionnet --dataset wv3          train, evaluate and rank two networks
+  run_bench.py --methods all-classic --dataset scene:my.mat    every classic method on your own scene
+  run_bench.py list                                            methods, indices, datasets, sensors, protocols
+  run_bench.py info cf2n                                       what is published and what is inferred
+  run_bench.py data wv3                                        which files are expected, found, broken
+  run_bench.py report --results results                        derive leaderboard, tables and figures again"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors are one line with the nearest words, and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and leave with 2."""
+        known = [option for action in self._actions for option in action.option_strings]
+        if message.startswith("unrecognized arguments:"):
+            word = message.split(":")[1].split()[0]
+            near = difflib.get_close_matches(word, known, n=2, cutoff=0.4)
+            message = f"unknown option {word}" + (f"; nearest: {', '.join(near)}" if near else "; see --help")
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def build_parser() -> Parser:
+    """The parser of every verb; the option names are the same everywhere."""
+    parser = Parser(
+        prog="run_bench.py",
+        description="Train and evaluate image-fusion methods under one protocol; write leaderboard, LaTeX tables and figures.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("verb", nargs="?", default="run", metavar="run|list|info|data|report", help="what to do (default: run)")
+    parser.add_argument("key", nargs="?", help="of info and data: a method, index, dataset, sensor or protocol")
+    what = parser.add_argument_group("what runs")
+    what.add_argument("--methods", nargs="+", metavar="KEY", default=[], help="keys, or all, all-classic, all-deep")
+    what.add_argument("--dataset", nargs="+", metavar="KEY", default=[], help="keys, or scene:PATH for your own images")
+    what.add_argument("--task", choices=("ms", "hs", "sar"), help="multispectral, hyperspectral or SAR-optical")
+    what.add_argument("--protocol", default="quick", metavar="NAME", help="quick (default), full, or a YAML file")
+    what.add_argument("--seeds", nargs="+", type=int, default=[42], metavar="N", help="seeds of the training (default: 42)")
+    what.add_argument("--weights", metavar="PATH", help="evaluate with these weights instead of training")
+    what.add_argument("--plugin", nargs="+", default=[], metavar="FILE", help="Python files with more methods, indices, datasets")
+    where = parser.add_argument_group("data and results")
+    where.add_argument("--source", choices=("auto", "published", "simulated"), default="auto", help="published files or twin")
+    where.add_argument("--data-root", type=Path, metavar="DIR", help="folder of the published files")
+    where.add_argument("--sensor", metavar="KEY", help="sensor of a scene:PATH")
+    where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="output (default: results)")
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:1")
+    how.add_argument("--threads", type=int, metavar="N", help="threads of a cell (default: cores / workers)")
+    how.add_argument("--workers", type=int, default=1, metavar="N", help="cells at a time (default: 1)")
+    how.add_argument("--executor", choices=("local", "dask"), default="local", help="processes here, or a Dask cluster")
+    how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
+    how.add_argument("--force", action="store_true", help="run finished cells again")
+    how.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    how.add_argument("--quiet", action="store_true", help="only failures and the final table")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns 0 if everything succeeded, 1 if a cell failed, 2 for a wrong request, 130 after Ctrl-C."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb not in VERBS:
+            near = difflib.get_close_matches(options.verb, VERBS, n=1, cutoff=0.3) or list(VERBS)
+            raise UsageError(f"unknown verb '{options.verb}'; expected {', '.join(VERBS)} (nearest: {near[0]})")
+        _check(options)
+        _add_plugins(options.plugin)
+        from bench import verbs
+
+        return verbs.call(options)
+    except (UsageError, UnknownNameError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.verb in {"info", "data"} and not options.key:
+        raise UsageError(f"{options.verb} needs a key: run_bench.py {options.verb} KEY (all keys: run_bench.py list)")
+    if options.verb in {"run", "list", "report"} and options.key:
+        raise UsageError(f"{options.verb} takes no key, got '{options.key}'; methods are named with --methods")
+    if options.verb == "run" and not options.dataset:
+        raise UsageError("no dataset named; expected --dataset wv3, or --dataset scene:PATH (all keys: run_bench.py list)")
+    for name in ("threads", "workers"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} must be at least 1, got {value}")
+    if options.scheduler and options.executor != "dask":
+        raise UsageError("--scheduler goes with --executor dask")
+    if any(not 0 <= seed < 2**31 for seed in options.seeds):
+        raise UsageError(f"--seeds must lie in 0..2147483647, got {' '.join(map(str, options.seeds))}")
+
+
+def _add_plugins(files: list[str]) -> None:
+    import datasets
+    import methods
+    import metrics
+
+    for name in files:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"plugin '{name}' not found")
+        for package in (methods, metrics, datasets):
+            package.catalogue.add_file(path)
+    for package in (methods, metrics, datasets):
+        package.catalogue.names()
+        for problem in dict.fromkeys(package.catalogue.problems):
+            print(f"warning: {problem}", file=sys.stderr)

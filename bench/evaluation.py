@@ -1,0 +1,109 @@
+"""The one evaluation: every method, every split, one value per image and index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import metrics
+from bench.protocol import Protocol
+from datasets.base import Dataset, Split
+from imaging import Scene
+from methods.base import Method
+
+# Images of each split whose fused version is kept for figures.
+KEPT = {"reduced": 2, "full": 1}
+
+
+class MethodOutputError(RuntimeError):
+    """A method returned something that is not a fused image."""
+
+
+@dataclass
+class Evaluation:
+    """Scores as long rows (split, image, metric, value) and the images kept for figures (uint16 DN)."""
+
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch.device) -> Evaluation:
+    """Fuse and score the test images of a dataset.
+
+    `reduced` images are scored against their ground truth with the protocol's border cut, `full` ones without reference.
+
+    Raises:
+        MethodOutputError: if the fused image has a wrong shape, NaN or infinite values.
+        ValueError: if an image of the dataset has NaN or infinite values.
+    """
+    result = Evaluation()
+    method.eval().to(device)
+    with torch.inference_mode():
+        for name, keys in (("reduced", protocol.reduced_metrics), ("full", protocol.full_metrics)):
+            count = 0
+            for index, scene in test_scenes(dataset.split(name), protocol, name):
+                scene.check_finite()
+                fused = fuse(method, scene.to(device))
+                result.scores += score(fused, scene.to(device), dataset, protocol, name, keys)
+                if index < KEPT[name]:
+                    result.images[f"{name}-{index}"] = to_uint16(fused)
+                count += 1
+            result.counts[name] = count
+    if not result.scores:
+        raise MethodOutputError("the dataset has no test image: neither reduced nor full resolution")
+    return result
+
+
+def test_scenes(split: Split, protocol: Protocol, name: str) -> Iterator[tuple[int, Scene]]:
+    """Index and scene of the images of a split that the protocol tests."""
+    limit = protocol.reduced_images if name == "reduced" else protocol.full_images
+    return ((index, split[index]) for index in range(min(len(split), limit or len(split))))
+
+
+def fuse(method: Method, scene: Scene) -> torch.Tensor:
+    """Run a method and check what it returns."""
+    fused: torch.Tensor = method(scene.ms, scene.lms, scene.guide)
+    if fused.shape != scene.lms.shape:
+        raise MethodOutputError(f"fused image has shape {tuple(fused.shape)}; expected {tuple(scene.lms.shape)}")
+    if not bool(torch.isfinite(fused).all()):
+        raise MethodOutputError(f"fused image of '{', '.join(scene.name)}' has NaN or infinite values")
+    return fused
+
+
+def score(
+    fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protocol, split: str, keys: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Long score rows of one batch."""
+    border = protocol.border if split == "reduced" else 0
+    options: dict[str, Any] = {"block": protocol.block, "convention": protocol.convention}
+    rows = []
+    for key in keys:
+        values = metrics.compute(key, fused, scene, sensor=dataset.sensor, border=border, **options)
+        for image, value in zip(scene.name, values.tolist(), strict=True):
+            rows.append({"split": split, "image": image, "metric": key, "value": value if math.isfinite(value) else None})
+    return rows
+
+
+def to_uint16(image: torch.Tensor) -> np.ndarray:
+    """First image of a batch as (C, H, W) uint16 digital numbers, rounded and saturated."""
+    return image[0].double().round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
+
+
+def reference_images(dataset: Dataset, protocol: Protocol) -> dict[str, np.ndarray]:
+    """Ground truth, lms and guide of the images kept for figures, keyed `<split>-<index>-<image>`."""
+    kept: dict[str, np.ndarray] = {}
+    for name, count in KEPT.items():
+        for index, scene in test_scenes(dataset.split(name), protocol, name):
+            if index >= count:
+                break
+            for label in ("gt", "lms", "guide"):
+                image = getattr(scene, label)
+                if image is not None:
+                    kept[f"{name}-{index}-{label}"] = to_uint16(image)
+    return kept

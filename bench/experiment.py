@@ -1,0 +1,204 @@
+"""methods x datasets x seeds -> cells: plan, skip what is done, run the rest, collect failures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import methods
+from bench.cells import Job, record_failure
+from bench.errors import UsageError
+from bench.evaluation import reference_images
+from bench.protocol import Protocol
+from bench.store import Cell, Record, Store, save_arrays, write_atomically
+from datasets.base import Dataset, DatasetError, DatasetNotFoundError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for; everything that a command line can say about a run."""
+
+    methods: tuple[str, ...]
+    datasets: tuple[str, ...]
+    protocol: Protocol
+    seeds: tuple[int, ...] = (42,)
+    results: Path = Path("results")
+    data_root: Path | None = None
+    source: str = "auto"
+    sensor: str | None = None
+    weights: str | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    plugins: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass
+class Plan:
+    """What will run and what will not, and why."""
+
+    jobs: list[Job] = field(default_factory=list)
+    done: list[Cell] = field(default_factory=list)
+    skipped: list[tuple[Cell, str]] = field(default_factory=list)
+    broken: list[Record] = field(default_factory=list)
+    opened: dict[str, Dataset] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell that the user asked for and that can run."""
+        return [job.cell for job in self.jobs] + self.done
+
+
+def dataset_options(settings: Settings, name: str) -> dict[str, Any]:
+    """Arguments of `datasets.open` that follow from the settings."""
+    if name.startswith("scene:"):
+        options: dict[str, Any] = {"holdout": settings.protocol.holdout, "patch": settings.protocol.patch}
+        return options | ({"sensor": settings.sensor} if settings.sensor else {})
+    return {"root": settings.data_root, "source": settings.source}
+
+
+def plan(settings: Settings, store: Store) -> Plan:
+    """Open the datasets and decide for each cell whether it runs, is done or is skipped.
+
+    Raises:
+        UnknownNameError, DatasetError, UsageError: for names, files or options that do not fit.
+    """
+    result = Plan()
+    for name in settings.datasets:
+        options = dataset_options(settings, name)
+        try:
+            dataset = datasets.open(name, **options)
+        except DatasetNotFoundError:
+            raise
+        except DatasetError as error:
+            result.broken += [_broken(settings, key, name, options, str(error), store) for key in settings.methods]
+            continue
+        result.opened[name] = dataset
+        result.notices += [f"{dataset.label}: {notice}" for notice in dataset.notices]
+        for key in settings.methods:
+            _plan_method(result, settings, store, key, name, options, dataset)
+    return result
+
+
+def _plan_method(
+    result: Plan, settings: Settings, store: Store, key: str, name: str, options: dict[str, Any], dataset: Dataset
+) -> None:
+    try:
+        reason = methods.supports(key, dataset.sensor, dataset.task)
+        trainable = reason is None and methods.create(key, sensor=dataset.sensor).trainable
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        result.broken.append(_broken(settings, key, name, options, reason, store, dataset))
+        return
+    if reason is None and trainable and not settings.weights and not len(dataset.split("train")):
+        reason = "needs training, and this dataset has nothing to train on"
+    for cell in _cells(settings, key, dataset.label, trainable):
+        if reason is not None:
+            result.skipped.append((cell, reason))
+        elif not settings.force and _finished(store.read(cell), dataset):
+            result.done.append(cell)
+        else:
+            result.jobs.append(_job(settings, cell, name, options, dataset, trainable))
+
+
+def _cells(settings: Settings, key: str, label: str, trainable: bool) -> list[Cell]:
+    """Cells of one method: one a seed where it trains, one in all where the seed changes nothing."""
+    if not trainable:
+        return [Cell(settings.protocol.id, label, key, 0)]
+    if settings.weights:
+        return [Cell(settings.protocol.id, label, f"{key}@{Path(settings.weights).stem}", 0)]
+    return [Cell(settings.protocol.id, label, key, seed) for seed in settings.seeds]
+
+
+def _broken(
+    settings: Settings, key: str, name: str, options: dict[str, Any], reason: str, store: Store, dataset: Dataset | None = None
+) -> Record:
+    label = dataset.label if dataset else re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(name).stem if ":" in name else name)
+    cell = Cell(settings.protocol.id, label, key, 0)
+    return record_failure(_job(settings, cell, name, options, dataset, False), store, reason)
+
+
+def _job(settings: Settings, cell: Cell, name: str, options: dict[str, Any], dataset: Dataset | None, trainable: bool) -> Job:
+    return Job(
+        cell=cell,
+        results=str(settings.results),
+        protocol=settings.protocol.to_dict(),
+        dataset=name,
+        dataset_options=options,
+        facts=dataset_facts(name, dataset),
+        method=cell.method.partition("@")[0],
+        seed=cell.seed,
+        trains=trainable and not settings.weights,
+        weights=settings.weights if trainable else None,
+        device=settings.device,
+        threads=settings.threads,
+        plugins=settings.plugins,
+    )
+
+
+def dataset_facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
+    """What a record says about its dataset; null where it could not be opened."""
+    if dataset is None:
+        return {"key": name, "task": None, "sensor": None, "source": None, "fingerprint": None, "notices": []}
+    return {
+        "key": dataset.key,
+        "task": dataset.task,
+        "sensor": dataset.sensor.key,
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint,
+        "notices": list(dataset.notices),
+    }
+
+
+def _finished(record: Record | None, dataset: Dataset) -> bool:
+    return record is not None and record["status"] == "ok" and record["dataset"]["fingerprint"] == dataset.fingerprint
+
+
+def prepare(planned: Plan, settings: Settings, store: Store, workers: int) -> None:
+    """Generate simulated images in parallel and keep the reference images and the protocol beside the results."""
+    rules = settings.protocol
+    counts = {
+        "train": rules.train_images,
+        "valid": rules.valid_images,
+        "reduced": rules.reduced_images,
+        "full": rules.full_images,
+    }
+    for name, dataset in planned.opened.items():
+        jobs = [job for job in planned.jobs if job.dataset == name]
+        if not jobs:
+            continue
+        generate = getattr(dataset, "prepare", None)
+        if generate is not None:
+            for split, count in counts.items():
+                if any(job.trains for job in jobs) or split in {"reduced", "full"}:
+                    generate(split, count or len(dataset.split(split)), workers)
+        folder = store.root / rules.id / dataset.label
+        save_arrays(folder / "reference.npz", reference_images(dataset, rules))
+    if planned.jobs:
+        import yaml
+
+        content = yaml.safe_dump(rules.to_dict(), sort_keys=False)
+        write_atomically(store.root / rules.id / "protocol.yaml", content.encode())
+
+
+def expand_methods(asked: list[str], task: str | None = None) -> tuple[str, ...]:
+    """Replace all, all-classic and all-deep by keys; keep order, drop repetitions.
+
+    Raises:
+        UnknownNameError: for an unknown key.
+    """
+    groups = {
+        "all": methods.names(task),
+        "all-classic": [key for key in methods.names(task) if methods.card(key).family != "deep"],
+        "all-deep": [key for key in methods.names(task) if methods.card(key).family == "deep"],
+    }
+    keys = [key for name in asked for key in groups.get(name, [name])]
+    for key in keys:
+        methods.card(key)
+    if not keys:
+        raise UsageError("no method named; expected --methods KEY ... | all | all-classic | all-deep")
+    return tuple(dict.fromkeys(keys))

@@ -1,0 +1,79 @@
+"""What a run shows while it runs: one line a cell in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bench.cells import Job
+from bench.store import Cell
+
+PHASES = {"cost": "measuring cost", "evaluate": "evaluating"}
+
+
+class Live:
+    """Listens to the events of an executor and draws them; a context manager."""
+
+    def __init__(self, console: Console, quiet: bool) -> None:
+        self.console, self.quiet = console, quiet
+        self.progress = Progress(
+            TextColumn("{task.description:<34}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self.tasks: dict[Cell, TaskID] = {}
+        self.started: dict[Cell, float] = {}
+
+    def __enter__(self) -> Live:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+    def __call__(self, job: Job, event: dict[str, Any]) -> None:
+        """Take one event of a cell."""
+        cell = job.cell
+        if cell not in self.tasks:
+            self.tasks[cell] = self.progress.add_task(str(cell), total=None, detail="")
+            self.started[cell] = time.monotonic()
+        task = self.tasks[cell]
+        if "record" in event:
+            self.progress.remove_task(task)
+            self._finish(cell, event["record"])
+        elif "phase" in event:
+            self.progress.update(task, detail=PHASES[event["phase"]])
+        elif "notice" in event:
+            self._say(f"  {cell}: {event['notice']}")
+        else:
+            self._step(cell, task, event)
+
+    def _step(self, cell: Cell, task: TaskID, event: dict[str, Any]) -> None:
+        detail = f"loss {event['loss']:.4f}"
+        if "ergas" in event:
+            text = f"valid ERGAS {event['ergas']:.3f}, SAM {event['sam']:.3f}"
+            self.progress.update(task, detail=f"{detail}  {text}")
+            if not self.console.is_terminal:
+                self._say(f"  {cell}: step {event['step']}/{event['steps']}, {detail}, {text}")
+        self.progress.update(task, completed=event["step"], total=event["steps"])
+
+    def _finish(self, cell: Cell, record: dict[str, Any]) -> None:
+        seconds = time.monotonic() - self.started[cell]
+        if record["status"] == "ok":
+            self._say(f"  [green]done[/]    {cell} ({seconds:.1f} s)")
+        else:
+            self.console.print(f"  [red]failed[/]  {cell}: {record['reason']}", soft_wrap=True, highlight=False)
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text, soft_wrap=True, highlight=False)
