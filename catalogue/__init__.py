@@ -77,6 +77,11 @@ class Catalogue:
             self._extra.append(path.resolve())
             self.__dict__.pop("entries", None)
 
+    def remove_file(self, path: Path) -> None:
+        """Forget a plugin file."""
+        self._extra.remove(path.resolve())
+        self.__dict__.pop("entries", None)
+
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every entry, read once; own files win over plugins of the same key."""

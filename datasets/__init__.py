@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from datasets.base import Dataset
+    from datasets.base import Dataset, register
 
-__all__ = ["card", "catalogue", "names", "open"]
+__all__ = ["card", "catalogue", "names", "open", "register"]
 
 catalogue = Catalogue("datasets")
 
@@ -50,3 +50,12 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
         raise DatasetError("scene needs a path: scene:FILE.mat, scene:FOLDER or scene:MS.tif,PAN.tif[,GT.tif]")
     opened: Dataset = entry.load().open(root=None if root is None else Path(root), source=source, **options)
     return opened
+
+
+def __getattr__(name: str) -> Any:
+    """Import the contract on first use."""
+    if name == "register":
+        from datasets.base import register
+
+        return register
+    raise AttributeError(f"module 'datasets' has no attribute '{name}'")

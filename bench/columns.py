@@ -1,0 +1,141 @@
+"""What tables and figures say about the columns of the leaderboard: title, arrow, unit, format, best and second best."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+import metrics
+from catalogue import UnknownNameError
+from imaging import sensors
+
+SPLITS = {"reduced": "Reduced resolution", "full": "Full resolution"}
+SOURCES = {"simulated": "SIMULATED data", "published": "published data", "user": "user's own scene"}
+DIGITS = 5
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers as the reader sees it.
+
+    Attributes:
+        name: in the leaderboard (of an index: without `_mean`).
+        title, arrow, unit: of the header; the arrow points in the better direction, or is empty.
+        decimals: fixed number of decimals; None prints three significant digits (costs span decades).
+        divisor: the stored number is divided by it (1e9: giga).
+        convention: what decides the numbers of an index.
+    """
+
+    name: str
+    title: str
+    arrow: str
+    unit: str
+    decimals: int | None = None
+    divisor: float = 1.0
+    convention: str = ""
+
+    def text(self, value: float | None) -> str:
+        """A value as it is printed, "-" if it was not measured."""
+        if value is None or pd.isna(value):
+            return "-"
+        scaled = float(value) / self.divisor
+        if self.decimals is not None:
+            return f"{scaled:.{self.decimals}f}"
+        return "0" if scaled == 0 else f"{scaled:.{max(2 - math.floor(math.log10(abs(scaled))), 0)}f}"
+
+
+def direction(key: str) -> str:
+    """Better direction of an index, "higher" or "lower"; "lower" where its card is gone."""
+    try:
+        return metrics.card(key).direction
+    except (UnknownNameError, ValueError):
+        return "lower"
+
+
+def index_columns(part: pd.DataFrame, split: str) -> list[Column]:
+    """Indices that any row of one table has, in the order of the leaderboard."""
+    columns = []
+    for name in part.columns:
+        if name.startswith(f"{split}_") and name.endswith("_mean") and part[name].notna().any():
+            stem = name.removesuffix("_mean")
+            top = part[name].abs().max()
+            whole = len(str(int(top))) if math.isfinite(top) else DIGITS
+            columns.append(replace(_index(stem.removeprefix(f"{split}_")), name=stem, decimals=max(DIGITS - whole, 0)))
+    return columns
+
+
+def _index(key: str) -> Column:
+    try:
+        card = metrics.card(key)
+    except (UnknownNameError, ValueError):  # a plugin that was there when the scores were made
+        return Column(key, key, "", "")
+    return Column(key, card.title, card.arrow, card.unit, convention=card.convention)
+
+
+def cost_columns(part: pd.DataFrame) -> list[Column]:
+    """Costs that any row of one table has."""
+    known = (
+        Column("parameters", "Params", "", "k", divisor=1e3),
+        Column("macs_256", "MACs", "", "G", divisor=1e9),
+        Column("flops_256", "FLOPs", "", "G", divisor=1e9),
+        Column("cpu_ms_256", "CPU", "↓", "ms"),
+        Column("cuda_ms_256", "CUDA", "↓", "ms"),
+        Column("peak_mib_512", "Memory", "↓", "MiB"),
+        Column("train_s", "Training", "", "s"),
+    )
+    return [column for column in known if part[column.name].notna().any()]
+
+
+def places(column: Column, values: pd.Series) -> dict[object, int]:
+    """Rows with the best (1) and second best (2) value; what prints alike ranks alike, one value alone is no contest."""
+    printed = {row: float(column.text(value)) for row, value in values.items() if pd.notna(value)}
+    if not column.arrow or len(printed) < 2:
+        return {}
+    leading = sorted(set(printed.values()), reverse=column.arrow == "↑")[:2]
+    return {row: leading.index(value) + 1 for row, value in printed.items() if value in leading}
+
+
+def data_title(part: pd.DataFrame) -> str:
+    """Sensor, dataset and source of one table; simulated data are named in capitals."""
+    row = part.iloc[0]
+    source = SOURCES.get(row["source"], f"{row['source'] or 'unknown'} data")
+    return f"{sensor_title(row['sensor'])}{row['dataset']}, {source}"
+
+
+def sensor_title(key: str) -> str:
+    """ "WorldView-3, " or nothing for a sensor without a name."""
+    try:
+        return f"{sensors.get(key).title}, " if key else ""
+    except UnknownNameError:
+        return ""
+
+
+def counts(part: pd.DataFrame) -> str:
+    """Number of test images and seeds: "8 reduced and 4 full images, 1 seed"."""
+    images = [(split, part[f"images_{split}"].max()) for split in SPLITS]
+    text = " and ".join(f"{number} {split}" for split, number in images if pd.notna(number) and number > 0)
+    runs = part.loc[part["seeds"] > 0, "seeds"]
+    seeds = " to ".join(str(number) for number in sorted({runs.min(), runs.max()})) if len(runs) else "0"
+    return f"{text or 'no'} image{'' if text.startswith('1 ') and ' and ' not in text else 's'}, {seeds} seed{'' if seeds == '1' else 's'}"
+
+
+def machines(part: pd.DataFrame) -> str:
+    """Where the costs of one table were measured; a warning if not everywhere alike."""
+    measured = part[part["cpu_ms_256"].notna()]
+    found = sorted({_machine(row) for _, row in measured.iterrows()})
+    cards = sorted({str(card) for card in part["cuda_device"].dropna() if card})
+    text = "; ".join(found + [f"CUDA on {card}" for card in cards])
+    return f"NOT COMPARABLE, measured on different machines: {text}" if len(found) > 1 or len(cards) > 1 else text
+
+
+def _machine(row: pd.Series) -> str:
+    threads = row["cpu_threads"]
+    suffix = "" if pd.isna(threads) else f", {threads} thread{'' if threads == 1 else 's'}"
+    return f"CPU {row['processor'] or 'unknown'}{suffix}"
+
+
+def remarks(part: pd.DataFrame) -> list[tuple[str, str]]:
+    """Title and reason of every method that failed, wholly or for some seeds."""
+    return [(str(row["title"]), str(row["reason"])) for _, row in part.iterrows() if row["reason"]]

@@ -1,0 +1,115 @@
+"""The leaderboard in a terminal: tables that fit the width, plain text without any control character when piped."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from bench import leaderboard
+from bench.columns import SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, places, remarks
+
+WIDTH = 100
+UNLIMITED = 100_000
+STYLES = {1: "bold", 2: "underline"}
+Section = tuple[str, list[Column]]
+
+
+def show(frame: pd.DataFrame, console: Console | None = None) -> None:
+    """Print the tables of a leaderboard; in a pipe no line is wrapped or cut off, however long."""
+    console = console or Console()
+    if console.is_terminal:
+        console.print(tables(frame, console.width))
+        return
+    shown, narrow = tables(frame), console.width
+    console.width = max(Measurement.get(console, console.options.update(max_width=UNLIMITED), part).maximum for part in shown.renderables)
+    try:
+        console.print(shown)
+    finally:
+        console.width = narrow
+
+
+def tables(frame: pd.DataFrame, width: int = WIDTH) -> Group:
+    """Quality and cost tables for each protocol and dataset, at most `width` characters wide where the titles allow it."""
+    parts: list[RenderableType] = []
+    for _, part in leaderboard.groups(frame):
+        parts += _group(part, width)
+    return Group(*parts) if parts else Group(Text("No results yet. Start with: run_bench.py --methods exp gsa --dataset wv3"))
+
+
+def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
+    good = part[part["status"] == "ok"]
+    protocol = str(part.iloc[0]["protocol"])
+    lines: list[RenderableType] = [Text()]
+    lines.append(Text(f"{data_title(part)}; protocol {protocol}; {counts(part)}", style="bold", overflow="fold"))
+    quality = [(title, index_columns(part, split)) for split, title in SPLITS.items()]
+    sections = [*_fit(good, [section for section in quality if section[1]], width)]
+    sections += _fit(good, [("Cost", cost_columns(good))] if len(good) and cost_columns(good) else [], width)
+    lines += [_table(good, section) for section in sections]
+    if machines(good):
+        lines.append(Text(f"Cost: guide of 256 x 256 pixels, memory 512 x 512; {machines(good)}", style="dim", overflow="fold"))
+    for title, reason in remarks(part):
+        lines.append(Text(f"Failed: {title}: {reason}", style="red", overflow="fold"))
+    return lines
+
+
+def _fit(part: pd.DataFrame, sections: list[Section], width: int) -> list[list[Section]]:
+    """Tables of sections: all in one if that fits, else one each, cut where even that is too wide."""
+    if not len(part) or not sections:
+        return []
+    free = width - len(str(len(part))) - 1 - max(cell_len(str(title)) for title in part["title"])
+    separators = 2 * (len(sections) - 1)
+    if sum(_width(part, column) for _, columns in sections for column in columns) + separators <= free:
+        return [sections]
+    result: list[list[Section]] = []
+    for title, columns in sections:
+        piece: list[Column] = []
+        for column in columns:
+            if piece and sum(_width(part, other) for other in (*piece, column)) > free:
+                result.append([(title, piece)])
+                piece = []
+            piece = [*piece, column]
+        result.append([(title, piece)])
+    return result
+
+
+def _table(part: pd.DataFrame, sections: list[Section]) -> Table:
+    title = Text(" | ".join(title for title, _ in sections), style="italic")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("Method", no_wrap=True)
+    ranks = part["rank"].astype("string").fillna("-")
+    cells = [[Text(rank) for rank in ranks], [Text(str(title)) for title in part["title"]]]
+    for number, (_, columns) in enumerate(sections):
+        if number:
+            table.add_column(Text("|\n|"))
+            cells.append([Text("|")] * len(part))
+        for column in columns:
+            table.add_column(Text(_header(column)), justify="right", no_wrap=True)
+            cells.append(_cells(part, column))
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _header(column: Column) -> str:
+    return f"{column.title}{column.arrow}" + (f"\n{column.unit}" if column.unit else "")
+
+
+def _cells(part: pd.DataFrame, column: Column) -> list[Text]:
+    values = _values(part, column)
+    found = places(column, values)
+    return [Text(column.text(value), style=STYLES.get(found.get(row, 0), "")) for row, value in values.items()]
+
+
+def _values(part: pd.DataFrame, column: Column) -> pd.Series:
+    return part[f"{column.name}_mean"] if f"{column.name}_mean" in part else part[column.name]
+
+
+def _width(part: pd.DataFrame, column: Column) -> int:
+    header = max(cell_len(line) for line in _header(column).split("\n"))
+    return 1 + max(header, *(len(column.text(value)) for value in _values(part, column)))

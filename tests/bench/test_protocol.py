@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+import metrics
+from bench import protocol
+from bench.errors import UsageError
+
+
+@pytest.mark.parametrize("name", protocol.presets())
+def test_presets_load_and_name_known_indices(name):
+    rules = protocol.load(name)
+    assert rules.id.startswith(f"{name}-")
+    assert set(rules.reduced_metrics + rules.full_metrics) <= set(metrics.names())
+
+
+def test_full_is_the_published_recipe():
+    rules = protocol.load("full")
+    assert (rules.patch, rules.batch, rules.loss, rules.lr, rules.epochs) == (64, 32, "l1", 3e-4, 600)
+    assert (rules.border, rules.block) == (21, 32)
+
+
+def test_the_id_follows_content_not_name(toy_fields):
+    first, second = protocol.from_dict(toy_fields, "a"), protocol.from_dict(toy_fields, "b")
+    assert first.id.removeprefix("a") == second.id.removeprefix("b")
+    assert protocol.from_dict(toy_fields | {"lr": 1e-3}, "a").id != first.id
+
+
+def test_round_trip_through_plain_data(toy_protocol):
+    assert protocol.from_dict(toy_protocol.to_dict(), "x").id.split("-")[1] == toy_protocol.id.split("-")[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lrr": 1}, "unknown field 'lrr'; nearest: lr"),
+        ({"loss": "l3"}, "expected one of l1, mse"),
+        ({"steps": None}, "exactly one of steps and epochs"),
+        ({"batch": 0}, "batch must be a positive number"),
+        ({"lr": "fast"}, "lr must be a positive number"),
+        ({"holdout": 0.95}, "holdout must lie in"),
+    ],
+)
+def test_a_wrong_field_is_named(toy_fields, change, message):
+    with pytest.raises(UsageError, match=message):
+        protocol.from_dict(toy_fields | change, "mine")
+
+
+def test_a_missing_field_is_named(toy_fields):
+    del toy_fields["border"]
+    with pytest.raises(UsageError, match="missing field\\(s\\) border"):
+        protocol.from_dict(toy_fields, "mine")
+
+
+def test_unknown_preset_and_broken_file(tmp_path):
+    with pytest.raises(UsageError, match="nearest: quick"):
+        protocol.load("quik")
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(UsageError, match="is not a YAML file"):
+        protocol.load(str(path))
+    path.write_text(yaml.safe_dump([1, 2]))
+    with pytest.raises(UsageError, match="expected fields of a protocol"):
+        protocol.load(str(path))
