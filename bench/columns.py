@@ -89,11 +89,11 @@ def cost_columns(part: pd.DataFrame) -> list[Column]:
 
 
 def places(column: Column, values: pd.Series) -> dict[object, int]:
-    """Rows with the best (1) and second best (2) value; what prints alike ranks alike, one value alone is no contest."""
+    """Rows with the best (1) and second best (2) value; what prints alike ranks alike, and one value alone is no contest."""
     printed = {row: float(column.text(value)) for row, value in values.items() if pd.notna(value)}
-    if not column.arrow or len(printed) < 2:
-        return {}
     leading = sorted(set(printed.values()), reverse=column.arrow == "↑")[:2]
+    if not column.arrow or len(leading) < 2:
+        return {}
     return {row: leading.index(value) + 1 for row, value in printed.items() if value in leading}
 
 

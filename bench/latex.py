@@ -9,28 +9,38 @@ from pathlib import Path
 import pandas as pd
 
 from bench import leaderboard
-from bench.columns import SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, places, remarks
+from bench.columns import SOURCES, SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, places, remarks
 from bench.store import Store, write_atomically
 
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
-SPECIAL |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"}
-SPECIAL |= {"°": r"$^\circ$", "±": r"$\pm$", "×": r"$\times$", "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$"}
+SPECIAL |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"}
+SPECIAL |= {
+    "°": r"$^\circ$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "·": r"$\cdot$",
+}
 SPECIAL |= {"≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\rightarrow$", "∞": r"$\infty$", "²": "$^2$", "³": "$^3$", "µ": r"$\mu$"}
 SPECIAL |= {"–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\dots{}", "√": r"$\surd$", "∈": r"$\in$"}
 GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi o pi rho varsigma sigma tau upsilon phi chi psi omega"
 SPECIAL |= {chr(0x3B1 + number): "o" if name == "o" else f"$\\{name}$" for number, name in enumerate(GREEK.split())}
 CAPITALS = {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi"}
 SPECIAL |= {letter: f"$\\{name}$" for letter, name in (CAPITALS | {"Ω": "Omega"}).items()}
-# Beyond this many columns of numbers a table is scaled down to the width of the text.
-FITS = 5
+# Latin letters that LaTeX's default font encoding cannot compose.
+UNPRINTABLE = frozenset("ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+# Width of a table: its own, but at most that of the text.
+SHRUNK = r"\ifdim\width>\textwidth\textwidth\else\width\fi"
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
-\usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
-\usepackage{lmodern}
 \usepackage{booktabs}
 \usepackage{graphicx}
+\setlength{\abovecaptionskip}{0pt}
+\setlength{\belowcaptionskip}{6pt}
 \begin{document}
 """
 
@@ -76,13 +86,16 @@ def cost_table(part: pd.DataFrame, label: str) -> str:
 
 
 def _float(part: pd.DataFrame, groups: list[tuple[str, list[Column]]], caption: str, label: str, notes: str) -> str:
-    width = sum(len(group) for _, group in groups)
-    tabular = _tabular(part, groups).strip()
-    body = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}%\n}}" if width > FITS else tabular
-    lines = [r"\begin{table*}[p]", r"\centering", f"\\caption{{{escape(caption)}}}", f"\\label{{{label}}}", body]
+    lines = [r"\begin{table*}[p]", r"\centering", f"\\caption{{{_loud(escape(caption))}}}", f"\\label{{{label}}}"]
+    lines += [f"\\resizebox{{{SHRUNK}}}{{!}}{{%", f"{_tabular(part, groups).strip()}%", "}"]
     if notes:
         lines += [r"\par\smallskip", f"\\parbox{{\\textwidth}}{{\\footnotesize {notes}}}"]
     return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def _loud(caption: str) -> str:
+    simulated = escape(SOURCES["simulated"])
+    return caption.replace(simulated, f"\\textbf{{{simulated}}}")
 
 
 def _tabular(part: pd.DataFrame, groups: list[tuple[str, list[Column]]]) -> str:
@@ -148,7 +161,7 @@ def escape(text: str) -> str:
 def _printable(character: str) -> str:
     if character.isspace():
         return " "
-    if ord(character) < 0x180 and character.isprintable():  # Latin alphabets, which T1 fonts hold
-        return character
+    if character.isascii() or (character.isalpha() and character < "\u0180" and character not in UNPRINTABLE):
+        return character if character.isprintable() else "?"
     plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return "".join(SPECIAL.get(letter, letter) for letter in plain) if plain.isprintable() and plain else "?"

@@ -26,7 +26,9 @@ def show(frame: pd.DataFrame, console: Console | None = None) -> None:
         console.print(tables(frame, console.width))
         return
     shown, narrow = tables(frame), console.width
-    console.width = max(Measurement.get(console, console.options.update(max_width=UNLIMITED), part).maximum for part in shown.renderables)
+    console.width = max(
+        Measurement.get(console, console.options.update(max_width=UNLIMITED), part).maximum for part in shown.renderables
+    )
     try:
         console.print(shown)
     finally:
@@ -44,12 +46,12 @@ def tables(frame: pd.DataFrame, width: int = WIDTH) -> Group:
 def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
     good = part[part["status"] == "ok"]
     protocol = str(part.iloc[0]["protocol"])
-    lines: list[RenderableType] = [Text()]
-    lines.append(Text(f"{data_title(part)}; protocol {protocol}; {counts(part)}", style="bold", overflow="fold"))
+    lines: list[RenderableType] = [Text(f"\n{data_title(part)}", style="bold", overflow="fold")]
+    lines.append(Text(f"protocol {protocol}, {counts(part)}", overflow="fold"))
     quality = [(title, index_columns(part, split)) for split, title in SPLITS.items()]
     sections = [*_fit(good, [section for section in quality if section[1]], width)]
     sections += _fit(good, [("Cost", cost_columns(good))] if len(good) and cost_columns(good) else [], width)
-    lines += [_table(good, section) for section in sections]
+    lines += [renderable for section in sections for renderable in (Text(), _table(good, section))]
     if machines(good):
         lines.append(Text(f"Cost: guide of 256 x 256 pixels, memory 512 x 512; {machines(good)}", style="dim", overflow="fold"))
     for title, reason in remarks(part):
@@ -79,25 +81,26 @@ def _fit(part: pd.DataFrame, sections: list[Section], width: int) -> list[list[S
 
 def _table(part: pd.DataFrame, sections: list[Section]) -> Table:
     title = Text(" | ".join(title for title, _ in sections), style="italic")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("Method", no_wrap=True)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    units = any(column.unit for _, columns in sections for column in columns)
+    table.add_column("#\n" if units else "#", justify="right", no_wrap=True)
+    table.add_column("Method\n" if units else "Method", no_wrap=True)
     ranks = part["rank"].astype("string").fillna("-")
     cells = [[Text(rank) for rank in ranks], [Text(str(title)) for title in part["title"]]]
     for number, (_, columns) in enumerate(sections):
         if number:
-            table.add_column(Text("|\n|"))
+            table.add_column(Text("|\n|" if units else "|"))
             cells.append([Text("|")] * len(part))
         for column in columns:
-            table.add_column(Text(_header(column)), justify="right", no_wrap=True)
+            table.add_column(Text(_header(column, units)), justify="right", no_wrap=True)
             cells.append(_cells(part, column))
     for row in zip(*cells, strict=True):
         table.add_row(*row)
     return table
 
 
-def _header(column: Column) -> str:
-    return f"{column.title}{column.arrow}" + (f"\n{column.unit}" if column.unit else "")
+def _header(column: Column, units: bool) -> str:
+    return f"{column.title}{column.arrow}" + (f"\n{column.unit}" if units else "")
 
 
 def _cells(part: pd.DataFrame, column: Column) -> list[Text]:
@@ -111,5 +114,5 @@ def _values(part: pd.DataFrame, column: Column) -> pd.Series:
 
 
 def _width(part: pd.DataFrame, column: Column) -> int:
-    header = max(cell_len(line) for line in _header(column).split("\n"))
+    header = max(cell_len(line) for line in _header(column, units=True).split("\n"))
     return 1 + max(header, *(len(column.text(value)) for value in _values(part, column)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,10 @@ def list_all(options: argparse.Namespace) -> int:
         card = methods.card(key)
         table.add_row(key, card.title, card.family.replace("_", " "), " ".join(sorted(card.tasks)), str(card.year))
     out.print(table, "")
-    table = Table("key", "title", "", "needs", "convention", title="indices", box=None, title_justify="left", pad_edge=False)
+    table = Table("key", "title", "", "needs", "", title="indices", box=None, title_justify="left", pad_edge=False)
     for key in metrics.names():
         index = metrics.card(key)
-        table.add_row(key, index.title, index.arrow, " ".join(index.needs), index.convention)
+        table.add_row(key, index.title, index.arrow, " ".join(index.needs), index.summary)
     out.print(table, "")
     table = Table("key", "title", "task", title="datasets", box=None, title_justify="left", pad_edge=False)
     for key in datasets.names(options.task):
@@ -56,43 +57,40 @@ def list_all(options: argparse.Namespace) -> int:
 
 
 def info(options: argparse.Namespace) -> int:
-    """Print the card of a method, index, dataset, sensor or protocol."""
-    facts = _facts(options.key)
+    """Print the cards of everything that bears this key: methods, indices, datasets, sensors, protocols."""
     out = console()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, value in facts.items():
-        many = isinstance(value, tuple | list | frozenset)
-        text = "\n".join(f"- {item}" for item in value) if many and name == "inferred" else _plain(value)
-        if text:
-            table.add_row(name.replace("_", " "), text)
-    out.print(table)
+    for kind, facts in _cards(options.key):
+        table = Table(box=None, show_header=False, pad_edge=False, title=kind, title_justify="left")
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for name, value in facts.items():
+            if text := _plain(value):
+                table.add_row(name.replace("_", " "), text)
+        out.print(table)
     return 0
 
 
-def _facts(key: str) -> dict[str, Any]:
-    known: list[str] = []
-    for names, lookup in (
-        (methods.names, lambda: asdict(methods.card(key))),
-        (metrics.names, lambda: asdict(metrics.card(key))),
-        (datasets.names, lambda: datasets.card(key)),
-        (sensors.names, lambda: asdict(sensors.get(key))),
-        (protocol.presets, lambda: {"id": protocol.load(key).id} | protocol.load(key).to_dict()),
-    ):
-        if key in names():
-            found: dict[str, Any] = lookup()
-            return found
-        known += names()
-    raise UnknownNameError("key", key, known)
+def _cards(key: str) -> list[tuple[str, dict[str, Any]]]:
+    kinds: dict[str, tuple[list[str], Callable[[], dict[str, Any]]]] = {
+        "method": (methods.names(), lambda: asdict(methods.card(key))),
+        "index": (metrics.names(), lambda: asdict(metrics.card(key))),
+        "dataset": (datasets.names(), lambda: datasets.card(key)),
+        "sensor": (sensors.names(), lambda: asdict(sensors.get(key))),
+        "protocol": (protocol.presets(), lambda: {"id": protocol.load(key).id} | protocol.load(key).to_dict()),
+    }
+    found = [(kind, lookup()) for kind, (names, lookup) in kinds.items() if key in names]
+    if not found:
+        raise UnknownNameError("key", key, [name for names, _ in kinds.values() for name in names])
+    return found
 
 
 def _plain(value: Any) -> str:
-    return (
-        " ".join(map(str, sorted(value) if isinstance(value, frozenset) else value))
-        if isinstance(value, tuple | list | frozenset)
-        else str(value)
-    )
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value))
+    if isinstance(value, tuple | list):
+        sentences = any(" " in str(item) for item in value) and len(value) > 1
+        return "\n".join(f"- {item}" for item in value) if sentences else " ".join(map(str, value))
+    return str(value)
 
 
 def data(options: argparse.Namespace) -> int:

@@ -1,0 +1,60 @@
+"""The look of all figures: sizes for a printed page, one font, colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+# Inches: the text width of a two-column journal page.
+PAGE_WIDTH = 7.16
+DPI = 300
+TEXT = "#222222"
+MUTED = "#767676"
+BOX = "#ffd400"
+ERRORS = "magma"
+# Okabe and Ito, Color Universal Design, 2008; black and yellow are left out, they are text and window.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+FAMILIES = ("interpolation", "component_substitution", "multiresolution", "variational", "deep")
+SETTINGS: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    # Text stays text in a PDF, so that it can be searched and edited.
+    "pdf.fonttype": 42,
+}
+
+
+def settings() -> AbstractContextManager[None]:
+    """The look, for the length of a `with` block; the user's own configuration plays no part."""
+    import matplotlib
+
+    context: AbstractContextManager[None] = matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **SETTINGS})
+    return context
+
+
+def families(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each family; the known ones look alike in every figure."""
+    unknown = sorted(set(names) - set(FAMILIES))
+    order = [*FAMILIES, *unknown]
+    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(order)}

@@ -1,0 +1,174 @@
+"""The command line as a user meets it: exit codes, failed rows, second runs, interrupted runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from tests.bench.conftest import PLUGIN, ROOT
+
+RUN = ("--methods", "toy-net", "toy-copy", "--dataset", "toy")
+
+
+def _records(folder):
+    return {path.parent.parent.name: json.loads(path.read_text()) for path in folder.rglob("seed-*/record.json")}
+
+
+def test_a_run_writes_everything_and_a_second_one_trains_nothing(call, tmp_path):
+    first = call(*RUN)
+    assert first.returncode == 0, first.stderr
+    assert "SIMULATED" in first.stdout.splitlines()[0]
+    root = tmp_path / "results"
+    board = pd.read_csv(root / "leaderboard.csv")
+    assert set(board["method"]) == {"toy-net", "toy-copy"}
+    assert (board["source"] == "simulated").all()
+    assert list(root.glob("tables/*.tex"))
+    assert list(root.glob("figures/*.png"))
+    stamps = {path: path.stat().st_mtime_ns for path in root.rglob("record.json")}
+    second = call(*RUN)
+    assert second.returncode == 0
+    assert "done before: " in second.stdout
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("record.json")} == stamps
+
+
+def test_failures_are_rows_and_the_rest_runs(call, tmp_path):
+    names = ("toy-raises", "toy-nan", "toy-dies", "toy-diverges", "toy-unbuildable", "toy-copy")
+    done = call("--methods", *names, "--dataset", "toy")
+    assert done.returncode == 1
+    records = _records(tmp_path / "results")
+    assert records["toy-copy"]["status"] == "ok"
+    expected = {
+        "toy-raises": "this method always raises",
+        "toy-nan": "has NaN or infinite values",
+        "toy-dies": "killed by SIGKILL (out of memory?)",
+        "toy-diverges": "loss is nan at step 3",
+        "toy-unbuildable": "no such file",
+    }
+    for name, reason in expected.items():
+        assert records[name]["status"] == "failed"
+        assert reason in records[name]["reason"]
+        assert reason in done.stdout
+    board = pd.read_csv(tmp_path / "results" / "leaderboard.csv").set_index("method")
+    assert (board.loc[list(expected), "status"] == "failed").all()
+
+
+def test_a_failed_cell_runs_again(call, tmp_path):
+    call("--methods", "toy-copy", "--dataset", "toy", TOY_BROKEN="1")
+    assert call("--methods", "toy-copy", "--dataset", "toy").returncode == 0
+    assert {record["status"] for record in _records(tmp_path / "results").values() if record["dataset"]["key"] == "toy"} >= {"ok"}
+
+
+def test_a_broken_dataset_is_a_failed_row(call):
+    done = call("--methods", "toy-copy", "--dataset", "toy", TOY_BROKEN="1")
+    assert done.returncode == 1
+    assert "toy.h5 is truncated" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--methods", "toy-nte", "--dataset", "toy"), "unknown method 'toy-nte'; nearest: toy-net"),
+        (("--methods", "toy-net", "--dataset", "tpy"), "unknown dataset 'tpy'; nearest: toy"),
+        (("--methods", "toy-net"), "no dataset named"),
+        (("--dataset", "toy"), "no method named"),
+        (("--methods", "toy-net", "--dataset", "toy", "--source", "real"), "invalid choice: 'real'"),
+        (("--methods", "toy-net", "--dataset", "toy", "--workers", "0"), "--workers must be at least 1"),
+        (("--methods", "toy-net", "--dataset", "toy", "--seed", "1"), "unknown option --seed; nearest: --seeds"),
+        (("--methods", "toy-net", "--dataset", "toy", "--weights", "none.pth"), "weights 'none.pth' not found"),
+        (("--methods", "toy-net", "--dataset", "toy", "--task", "hs"), "--task hs does not fit toy"),
+        (("--methods", "toy-net", "--dataset", "scene:none.mat"), "none.mat"),
+        (("--methods", "toy-net", "--dataset", "toy", "--scheduler", "tcp://x:1"), "--scheduler goes with --executor dask"),
+        (("rnu",), "unknown verb 'rnu'"),
+        (("info", "toy-nte"), "unknown key 'toy-nte'"),
+        (("info",), "info needs a key"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_2(call, words, message):
+    done = call(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_gpu_is_a_wrong_request(command):
+    words = [word for word in command("--methods", "toy-net", "--dataset", "toy") if word != "cpu"][:-1]
+    done = subprocess.run([*words, "--device", "cuda:99"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "CUDA device" in done.stderr
+
+
+def test_a_broken_plugin_is_reported_and_skipped(call, tmp_path):
+    broken = tmp_path / "broken_plugin.py"
+    broken.write_text("from methods import register\n@register(\n")
+    words = [sys.executable, "run_bench.py", "list", "--plugin", str(broken), str(PLUGIN)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "broken_plugin.py skipped" in done.stderr
+    assert "toy-copy" in done.stdout
+
+
+def test_dry_run_writes_nothing(call, tmp_path):
+    done = call(*RUN, "--dry-run")
+    assert done.returncode == 0
+    assert "run: toy-net on toy-simulated, seed 42, toy-copy" in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+def test_unwritable_results_are_a_wrong_request(call, tmp_path):
+    (tmp_path / "results").write_text("a file where the folder should be")
+    done = call(*RUN)
+    assert done.returncode == 2
+    assert "cannot write to" in done.stderr
+
+
+def test_several_seeds_and_workers(call, tmp_path):
+    done = call(*RUN, "--seeds", "1", "2", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folders = {str(path.parent.relative_to(tmp_path / "results")).split("/", 2)[2] for path in tmp_path.rglob("record.json")}
+    assert folders == {"toy-net/seed-1", "toy-net/seed-2", "toy-copy/seed-0"}
+
+
+def test_weights_of_a_run_evaluate_without_training(call, tmp_path):
+    call("--methods", "toy-net", "--dataset", "toy")
+    weights = next((tmp_path / "results").rglob("weights.safetensors"))
+    done = call("--methods", "toy-net", "--dataset", "toy", "--weights", str(weights), results="again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    trained, loaded = (pd.read_csv(next((tmp_path / name).rglob("seed-*/scores.csv"))) for name in ("results", "again"))
+    pd.testing.assert_frame_equal(trained, loaded)
+    assert _records(tmp_path / "again")["toy-net@weights"]["training"] == {}
+
+
+def test_ctrl_c_then_again_gives_the_numbers_of_an_uninterrupted_run(command, call, tmp_path):
+    straight = call("--methods", "toy-net", "--dataset", "toy", results="straight")
+    assert straight.returncode == 0
+    words = command("--methods", "toy-net", "--dataset", "toy", results="broken")
+    log = (tmp_path / "log").open("w+")
+    running = subprocess.Popen(
+        words, cwd=ROOT, env=os.environ | {"TOY_SLEEP": "0.5"}, stdout=log, stderr=log, start_new_session=True
+    )
+    _wait_for(lambda: "step 4/12" in (tmp_path / "log").read_text(), running)
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(timeout=60) == 130
+    assert "interrupted" in (tmp_path / "log").read_text()
+    assert not list((tmp_path / "broken").rglob("record.json"))
+    resumed = call("--methods", "toy-net", "--dataset", "toy", results="broken")
+    assert resumed.returncode == 0
+    assert "resumed at step" in resumed.stdout
+    for name in ("scores.csv", "weights.safetensors"):
+        first, second = (next((tmp_path / folder).rglob(f"seed-42/{name}")).read_bytes() for folder in ("straight", "broken"))
+        assert first == second
+
+
+def _wait_for(condition, process):
+    limit = time.monotonic() + 90
+    while not condition():
+        assert process.poll() is None, "the run ended early"
+        assert time.monotonic() < limit, "the run never got there"
+        time.sleep(0.1)
