@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -230,7 +231,9 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         asked = True
 
-    earlier = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Only a main thread may set handlers; a cluster's worker runs its cells in another and is stopped by its scheduler.
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    earlier = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield lambda: asked
     finally:

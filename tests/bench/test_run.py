@@ -172,3 +172,13 @@ def _wait_for(condition, process):
         assert process.poll() is None, "the run ended early"
         assert time.monotonic() < limit, "the run never got there"
         time.sleep(0.1)
+
+
+def test_a_dask_cluster_gives_the_same_scores(call, tmp_path):
+    pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    local = call(*RUN)
+    spread = call(*RUN, "--executor", "dask", "--workers", "2", results="dask")
+    assert (local.returncode, spread.returncode) == (0, 0), spread.stdout + spread.stderr
+    for name in ("toy-net", "toy-copy"):
+        first, second = (pd.read_csv(next((tmp_path / root).rglob(f"{name}/*/scores.csv"))) for root in ("results", "dask"))
+        pd.testing.assert_frame_equal(first, second)
