@@ -57,6 +57,8 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
 
 
 def _context() -> BaseContext:
+    # A spinning barrier makes several threads slower than one wherever another program wants a core (measured: 3 to 8 times).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["torch", "bench.cells", "bench.evaluation", "bench.cost"])
