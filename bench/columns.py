@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +36,10 @@ class Column:
     decimals: int | None = None
     divisor: float = 1.0
     convention: str = ""
+
+    def values(self, part: pd.DataFrame) -> pd.Series[Any]:
+        """The numbers of this column (of an index: the means), one for each row."""
+        return part[f"{self.name}_mean"] if f"{self.name}_mean" in part else part[self.name]
 
     def text(self, value: float | None) -> str:
         """A value as it is printed, "-" if it was not measured."""
@@ -88,7 +93,7 @@ def cost_columns(part: pd.DataFrame) -> list[Column]:
     return [column for column in known if part[column.name].notna().any()]
 
 
-def places(column: Column, values: pd.Series) -> dict[object, int]:
+def places(column: Column, values: pd.Series) -> dict[Any, int]:
     """Rows with the best (1) and second best (2) value; what prints alike ranks alike, and one value alone is no contest."""
     printed = {row: float(column.text(value)) for row, value in values.items() if pd.notna(value)}
     leading = sorted(set(printed.values()), reverse=column.arrow == "↑")[:2]
@@ -105,7 +110,7 @@ def data_title(part: pd.DataFrame) -> str:
 
 
 def sensor_title(key: str) -> str:
-    """ "WorldView-3, " or nothing for a sensor without a name."""
+    """Name of a sensor with a comma behind it, or nothing for an unnamed sensor."""
     try:
         return f"{sensors.get(key).title}, " if key else ""
     except UnknownNameError:
@@ -114,11 +119,16 @@ def sensor_title(key: str) -> str:
 
 def counts(part: pd.DataFrame) -> str:
     """Number of test images and seeds: "8 reduced and 4 full images, 1 seed"."""
-    images = [(split, part[f"images_{split}"].max()) for split in SPLITS]
-    text = " and ".join(f"{number} {split}" for split, number in images if pd.notna(number) and number > 0)
+    numbers = {split: part[f"images_{split}"].max() for split in SPLITS}
+    used = {split: int(number) for split, number in numbers.items() if pd.notna(number) and number > 0}
+    images = " and ".join(f"{number} {split}" for split, number in used.items()) or "no"
     runs = part.loc[part["seeds"] > 0, "seeds"]
-    seeds = " to ".join(str(number) for number in sorted({runs.min(), runs.max()})) if len(runs) else "0"
-    return f"{text or 'no'} image{'' if text.startswith('1 ') and ' and ' not in text else 's'}, {seeds} seed{'' if seeds == '1' else 's'}"
+    seeds = sorted({int(runs.min()), int(runs.max())}) if len(runs) else [0]
+    return f"{images} image{_plural(sum(used.values()))}, {' to '.join(map(str, seeds))} seed{_plural(seeds[-1])}"
+
+
+def _plural(number: int) -> str:
+    return "" if number == 1 else "s"
 
 
 def machines(part: pd.DataFrame) -> str:
@@ -132,7 +142,7 @@ def machines(part: pd.DataFrame) -> str:
 
 def _machine(row: pd.Series) -> str:
     threads = row["cpu_threads"]
-    suffix = "" if pd.isna(threads) else f", {threads} thread{'' if threads == 1 else 's'}"
+    suffix = "" if pd.isna(threads) else f", {threads} thread{_plural(threads)}"
     return f"CPU {row['processor'] or 'unknown'}{suffix}"
 
 

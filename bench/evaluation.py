@@ -26,7 +26,7 @@ class MethodOutputError(RuntimeError):
 
 @dataclass
 class Evaluation:
-    """Scores as long rows (split, image, metric, value) and the images kept for figures (uint16 DN)."""
+    """Scores as long rows (split, image, metric, value) and the images kept for figures."""
 
     scores: list[dict[str, Any]] = field(default_factory=list)
     images: dict[str, np.ndarray] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch
                 fused = fuse(method, scene.to(device))
                 result.scores += score(fused, scene.to(device), dataset, protocol, name, keys)
                 if index < KEPT[name]:
-                    result.images[f"{name}-{index}"] = to_uint16(fused)
+                    result.images[f"{name}-{index}"] = compact(fused)
                 count += 1
             result.counts[name] = count
     if not result.scores:
@@ -90,9 +90,12 @@ def score(
     return rows
 
 
-def to_uint16(image: torch.Tensor) -> np.ndarray:
-    """First image of a batch as (C, H, W) uint16 digital numbers, rounded and saturated."""
-    return image[0].double().round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
+def compact(image: torch.Tensor) -> np.ndarray:
+    """First image of a batch as (C, H, W): uint16 where digital numbers fit, float32 for SAR in dB and small fractions."""
+    first = image[0].cpu()
+    if float(first.max()) < 256:
+        return first.float().numpy()
+    return first.double().round().clamp(0, 65535).numpy().astype(np.uint16)
 
 
 def reference_images(dataset: Dataset, protocol: Protocol) -> dict[str, np.ndarray]:
@@ -105,5 +108,5 @@ def reference_images(dataset: Dataset, protocol: Protocol) -> dict[str, np.ndarr
             for label in ("gt", "lms", "guide"):
                 image = getattr(scene, label)
                 if image is not None:
-                    kept[f"{name}-{index}-{label}"] = to_uint16(image)
+                    kept[f"{name}-{index}-{label}"] = compact(image)
     return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from pathlib import Path
 
@@ -26,7 +27,8 @@ SPECIAL |= {
 }
 SPECIAL |= {"≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\rightarrow$", "∞": r"$\infty$", "²": "$^2$", "³": "$^3$", "µ": r"$\mu$"}
 SPECIAL |= {"–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\dots{}", "√": r"$\surd$", "∈": r"$\in$"}
-GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi o pi rho varsigma sigma tau upsilon phi chi psi omega"
+GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
+GREEK += "varsigma sigma tau upsilon phi chi psi omega"
 SPECIAL |= {chr(0x3B1 + number): "o" if name == "o" else f"$\\{name}$" for number, name in enumerate(GREEK.split())}
 CAPITALS = {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi"}
 SPECIAL |= {letter: f"$\\{name}$" for letter, name in (CAPITALS | {"Ω": "Omega"}).items()}
@@ -34,6 +36,8 @@ SPECIAL |= {letter: f"$\\{name}$" for letter, name in (CAPITALS | {"Ω": "Omega"
 UNPRINTABLE = frozenset("ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
 # Width of a table: its own, but at most that of the text.
 SHRUNK = r"\ifdim\width>\textwidth\textwidth\else\width\fi"
+# Letters of a failure's reason in a table; a longer line would shrink all numbers. The CSV file has the whole.
+REASON = 90
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
 \usepackage[utf8]{inputenc}
@@ -103,6 +107,8 @@ def _tabular(part: pd.DataFrame, groups: list[tuple[str, list[Column]]]) -> str:
     cells = {("", "Method"): [escape(title) for title in good["title"]]}
     for title, columns in groups:
         cells |= {(title, _header(column)): _cells(good, column) for column in columns}
+    if len(cells) == 1:
+        cells["", "Result"] = ["no index was computed"] * len(good)
     body = pd.DataFrame(cells, dtype=object)
     width = body.shape[1] - 1
     text = str(body.style.hide(axis="index").to_latex(column_format="l" + "r" * width, hrules=True, multicol_align="c"))
@@ -110,9 +116,11 @@ def _tabular(part: pd.DataFrame, groups: list[tuple[str, list[Column]]]) -> str:
         text = _add_rules(text, [len(columns) for _, columns in groups])
     else:
         text = re.sub(r"(?<=\\toprule\n).*\\\\\n", "", text, count=1)
-    failed = [(escape(title), escape(reason)) for title, reason in remarks(part[part["status"] != "ok"])]
-    span = f"\\multicolumn{{{max(width, 1)}}}{{l}}" if width else ""
-    rows = "".join(f"{title} & {span}{{failed: {reason}}} \\\\\n" for title, reason in failed)
+    failed = [
+        (title, textwrap.shorten(reason, REASON, placeholder=" ...")) for title, reason in remarks(part[part["status"] != "ok"])
+    ]
+    span = f"\\multicolumn{{{width}}}{{l}}"
+    rows = "".join(f"{escape(title)} & {span}{{failed: {escape(reason)}}} \\\\\n" for title, reason in failed)
     return text.replace("\\bottomrule", f"{rows}\\bottomrule")
 
 
@@ -131,14 +139,14 @@ def _header(column: Column) -> str:
 
 
 def _cells(part: pd.DataFrame, column: Column) -> list[str]:
-    values = part[f"{column.name}_mean"] if f"{column.name}_mean" in part else part[column.name]
-    spread = part[f"{column.name}_std"] if f"{column.name}_std" in part else pd.Series(float("nan"), part.index)
+    values = column.values(part)
+    spread = part.get(f"{column.name}_std", pd.Series(float("nan"), part.index))
     marks = {row: (r"\textbf{%s}", r"\underline{%s}")[place - 1] for row, place in places(column, values).items()}
-    cells = []
-    for row, value in values.items():
+    cells: list[str] = []
+    for (row, value), deviation in zip(values.items(), spread, strict=True):
         text = "--" if pd.isna(value) else column.text(value)
         mean = marks.get(row, "%s") % text
-        cells.append(mean if pd.isna(spread[row]) else f"{mean} {{\\scriptsize $\\pm$ {column.text(spread[row])}}}")
+        cells.append(mean if pd.isna(deviation) else f"{mean} {{\\scriptsize $\\pm$ {column.text(deviation)}}}")
     return cells
 
 

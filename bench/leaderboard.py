@@ -18,11 +18,11 @@ from bench.statistics import SUMMARY, summarise
 from bench.store import SCORE_COLUMNS, Cell, Record, Store, write_atomically
 
 GROUP = ["protocol", "dataset", "source", "fingerprint"]
-LEADING = ("rank", "method", "title", "family", "task", "dataset", "source", "protocol", "status", "reason")
-LEADING += ("seeds", "images_reduced", "images_full")
+LEADING = ["rank", "method", "title", "family", "task", "dataset", "source", "protocol", "status", "reason"]
+LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
-TRAILING = (*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint")
-TRAILING += ("sensor", "recipe", "weights", "processor", "cpu_threads", "cuda_device")
+TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
+TRAILING += ["sensor", "recipe", "weights", "processor", "cpu_threads", "cuda_device"]
 INTEGERS = ("rank", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 LONG = ("protocol", "dataset", "method", "seed", *SCORE_COLUMNS)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
@@ -70,7 +70,7 @@ def groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     parts = [(key, part) for key, part in frame.groupby(GROUP, sort=False, dropna=False)]
     short = [f"{key[0]}_{key[1]}" for key, _ in parts]
     for name, (key, part) in zip(short, parts, strict=True):
-        unique = name if short.count(name) == 1 else f"{name}_{str(key[3])[:8] or 'unknown'}"
+        unique = name if short.count(name) == 1 else f"{name}_{key[2]}-{str(key[3])[:8]}"
         yield re.sub(r"[^\w.-]+", "-", unique, flags=re.ASCII), part
 
 
@@ -115,10 +115,11 @@ def _indices(long: pd.DataFrame, seeds: int) -> dict[str, float]:
     if long.empty:
         return {}
     wanted = SUMMARY if seeds > 1 else SUMMARY[:2]
+    table = summarise(long)[list(wanted)]
     return {
-        f"{split}_{metric}_{name}": float(values[name])
-        for (split, metric), values in summarise(long).iterrows()
-        for name in wanted
+        f"{split}_{metric}_{name}": float(value)
+        for (split, metric), values in zip(table.index.to_list(), table.to_numpy(), strict=True)
+        for name, value in zip(wanted, values, strict=True)
     }
 
 
@@ -170,7 +171,7 @@ def _rank(frame: pd.DataFrame) -> pd.DataFrame:
     for _, part in frame.groupby(GROUP, sort=False, dropna=False):
         column = ranking_column(part)
         if column is not None:
-            split, _, key = column.removesuffix("_mean").partition("_")
+            key = column.removesuffix("_mean").partition("_")[2]
             order = part[column].rank(method="min", ascending=direction(key) != "higher")
             frame.loc[part.index, "rank"] = order.astype("Float64")
     return frame.sort_values([*GROUP, "rank", "status", "method"], na_position="last", kind="stable", ignore_index=True)

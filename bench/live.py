@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench.cells import Job
@@ -54,7 +55,7 @@ class Live:
         elif "phase" in event:
             self.progress.update(task, detail=PHASES[event["phase"]])
         elif "notice" in event:
-            self._say(f"  {cell}: {event['notice']}")
+            self._say(f"  {cell}: {escape(event['notice'])}")
         else:
             self._step(cell, task, event)
 
@@ -72,7 +73,7 @@ class Live:
         if record["status"] == "ok":
             self._say(f"  [green]done[/]    {cell} ({seconds:.1f} s)")
         else:
-            self.console.print(f"  [red]failed[/]  {cell}: {record['reason']}", soft_wrap=True, highlight=False)
+            self.console.print(f"  [red]failed[/]  {cell}: {escape(record['reason'])}", soft_wrap=True, highlight=False)
 
     def _say(self, text: str) -> None:
         if not self.quiet:

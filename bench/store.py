@@ -4,7 +4,7 @@ Layout: `<root>/<protocol id>/<dataset label>/<method>/seed-<n>/` with
 
 - `record.json`: status, configuration, environment, data fingerprint, cost, timings (see `docs/results.md`),
 - `scores.csv`: split, image, metric, value; one row per image and index,
-- `images.npz`: fused images kept for figures, uint16 digital numbers, keys `<split>-<index>` (C, H, W),
+- `images.npz`: fused images kept for figures (uint16 digital numbers, or float32), keys `<split>-<index>` (C, H, W),
 - `weights.safetensors`, `tensorboard/`: of trained methods.
 
 Beside the methods, `<dataset label>/reference.npz` keeps what the figures compare with (`<split>-<index>-gt|lms|guide`).

@@ -8,7 +8,7 @@ from typing import Any
 
 # Inches: the text width of a two-column journal page.
 PAGE_WIDTH = 7.16
-DPI = 300
+DPI = {"pdf": 300, "png": 200}
 TEXT = "#222222"
 MUTED = "#767676"
 BOX = "#ffd400"
@@ -38,8 +38,6 @@ SETTINGS: dict[str, Any] = {
     "axes.spines.right": False,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
-    "figure.dpi": DPI,
-    "savefig.dpi": DPI,
     # Text stays text in a PDF, so that it can be searched and edited.
     "pdf.fonttype": 42,
 }
@@ -49,12 +47,13 @@ def settings() -> AbstractContextManager[None]:
     """The look, for the length of a `with` block; the user's own configuration plays no part."""
     import matplotlib
 
-    context: AbstractContextManager[None] = matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **SETTINGS})
-    return context
+    chosen: dict[Any, Any] = dict(matplotlib.rcParamsDefault) | {"backend": "agg"} | SETTINGS
+    return matplotlib.rc_context(chosen)
 
 
 def families(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each family; the known ones look alike in every figure."""
     unknown = sorted(set(names) - set(FAMILIES))
     order = [*FAMILIES, *unknown]
-    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(order)}
+    count = len(COLOURS)
+    return {name: (COLOURS[i % count], MARKERS[(i + i // count) % count]) for i, name in enumerate(order)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -22,25 +22,21 @@ Section = tuple[str, list[Column]]
 def show(frame: pd.DataFrame, console: Console | None = None) -> None:
     """Print the tables of a leaderboard; in a pipe no line is wrapped or cut off, however long."""
     console = console or Console()
-    if console.is_terminal:
-        console.print(tables(frame, console.width))
-        return
-    shown, narrow = tables(frame), console.width
-    console.width = max(
-        Measurement.get(console, console.options.update(max_width=UNLIMITED), part).maximum for part in shown.renderables
-    )
+    narrow = console.width
+    shown = table(frame, narrow if console.is_terminal else max(narrow, WIDTH))
+    if not console.is_terminal:
+        options = console.options.update(max_width=UNLIMITED)
+        console.width = max(narrow, *(Measurement.get(console, options, part).maximum for part in shown))
     try:
-        console.print(shown)
+        console.print(*shown, sep="\n")
     finally:
         console.width = narrow
 
 
-def tables(frame: pd.DataFrame, width: int = WIDTH) -> Group:
+def table(frame: pd.DataFrame, width: int = WIDTH) -> list[RenderableType]:
     """Quality and cost tables for each protocol and dataset, at most `width` characters wide where the titles allow it."""
-    parts: list[RenderableType] = []
-    for _, part in leaderboard.groups(frame):
-        parts += _group(part, width)
-    return Group(*parts) if parts else Group(Text("No results yet. Start with: run_bench.py --methods exp gsa --dataset wv3"))
+    parts = [renderable for _, part in leaderboard.groups(frame) for renderable in _group(part, width)]
+    return parts or [Text("No results yet. Start with: run_bench.py --methods exp gsa --dataset wv3")]
 
 
 def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
@@ -63,7 +59,7 @@ def _fit(part: pd.DataFrame, sections: list[Section], width: int) -> list[list[S
     """Tables of sections: all in one if that fits, else one each, cut where even that is too wide."""
     if not len(part) or not sections:
         return []
-    free = width - len(str(len(part))) - 1 - max(cell_len(str(title)) for title in part["title"])
+    free = width - len(str(len(part))) - 1 - max(cell_len(str(title)) for title in ("Method", *part["title"]))
     separators = 2 * (len(sections) - 1)
     if sum(_width(part, column) for _, columns in sections for column in columns) + separators <= free:
         return [sections]
@@ -104,15 +100,11 @@ def _header(column: Column, units: bool) -> str:
 
 
 def _cells(part: pd.DataFrame, column: Column) -> list[Text]:
-    values = _values(part, column)
+    values = column.values(part)
     found = places(column, values)
     return [Text(column.text(value), style=STYLES.get(found.get(row, 0), "")) for row, value in values.items()]
 
 
-def _values(part: pd.DataFrame, column: Column) -> pd.Series:
-    return part[f"{column.name}_mean"] if f"{column.name}_mean" in part else part[column.name]
-
-
 def _width(part: pd.DataFrame, column: Column) -> int:
     header = max(cell_len(line) for line in _header(column, units=True).split("\n"))
-    return 1 + max(header, *(len(column.text(value)) for value in _values(part, column)))
+    return 1 + max(header, *(len(column.text(value)) for value in column.values(part)))

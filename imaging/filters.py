@@ -65,10 +65,20 @@ def gaussian_low_pass(x: Tensor, ratio: int) -> Tensor:
 
 
 def glp_low_pass(x: Tensor, sensor: Sensor, ratio: int) -> Tensor:
-    """Generalised-Laplacian low-pass: MTF blur, decimation and 23-tap interpolation of x (B, C, H, W)."""
+    """Generalised-Laplacian low-pass: MTF blur, decimation and 23-tap interpolation of x, with the MTF of every band.
+
+    x is an image (B, C, H, W) or one guide (B, 1, H, W) for all C bands of the sensor; the result is (B, C, H, W), for a
+    guide a broadcast view where all bands have one MTF.
+    """
     from imaging.resampling import interp23
 
-    return interp23(mtf(x, sensor, ratio, step=ratio), ratio)
+    if x.shape[1] > 1 or len(sensor.mtf) == 1:
+        return interp23(mtf(x, sensor, ratio, step=ratio), ratio)
+    distinct = sorted(set(sensor.mtf))
+    low = torch.cat([interp23(_apply(x, gaussian_kernel(gain, ratio), ratio), ratio) for gain in distinct], 1)
+    if len(distinct) == 1:
+        return low.expand(-1, len(sensor.mtf), -1, -1)
+    return low[:, [distinct.index(gain) for gain in sensor.mtf]]
 
 
 def _gains(gains: tuple[float, ...], count: int) -> tuple[float, ...]:

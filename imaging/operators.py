@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 Border = Literal["replicate", "symmetric", "circular"]
+# Output samples in one product: few where many input samples make one output sample, or most products would be with zeros.
 TILE = 64
+SHRINKING_TILE = 16
 
 
 def fold(index: Tensor, size: int, border: Border) -> Tensor:
@@ -31,7 +33,8 @@ class AxisOperator:
     def __init__(self, starts: Tensor, weights: Tensor, size: int, border: Border) -> None:
         self.size = size
         self.length = len(starts)
-        self._tiles = [self._tile(starts[j : j + TILE], weights[j : j + TILE], border) for j in range(0, self.length, TILE)]
+        self._step = step = TILE if self.length >= size else SHRINKING_TILE
+        self._tiles = [self._tile(starts[j : j + step], weights[j : j + step], border) for j in range(0, self.length, step)]
         self._cast: dict[tuple[torch.device, torch.dtype], list[tuple[slice | Tensor, Tensor]]] = {}
 
     def _tile(self, starts: Tensor, weights: Tensor, border: Border) -> tuple[slice | Tensor, Tensor]:
@@ -45,7 +48,8 @@ class AxisOperator:
         folded = fold(torch.arange(first, first + width), self.size, border)
         inside, position = torch.unique(folded, return_inverse=True)
         merged = torch.zeros(len(starts), len(inside), dtype=torch.float64).index_add_(1, position, matrix)
-        return inside, merged
+        low, high = int(inside[0]), int(inside[-1]) + 1
+        return (slice(low, high) if high - low == len(inside) else inside), merged
 
     def _on(self, like: Tensor) -> list[tuple[slice | Tensor, Tensor]]:
         key = (like.device, like.dtype)
@@ -61,7 +65,7 @@ class AxisOperator:
         flat = x.reshape(-1, x.shape[-1])
         out = x.new_empty(len(flat), self.length)
         for number, (index, matrix) in enumerate(self._on(x)):
-            torch.mm(flat[:, index], matrix.T, out=out[:, number * TILE : number * TILE + len(matrix)])
+            torch.mm(flat[:, index], matrix.T, out=out[:, number * self._step : number * self._step + len(matrix)])
         return out.reshape(*x.shape[:-1], self.length)
 
     def along_rows(self, x: Tensor) -> Tensor:
@@ -69,7 +73,7 @@ class AxisOperator:
         flat = x.reshape(-1, *x.shape[-2:])
         out = x.new_empty(len(flat), self.length, x.shape[-1])
         for number, (index, matrix) in enumerate(self._on(x)):
-            rows = out[:, number * TILE : number * TILE + len(matrix)]
+            rows = out[:, number * self._step : number * self._step + len(matrix)]
             for source, target in zip(flat, rows, strict=True):
                 torch.mm(matrix, source[index], out=target)
         return out.reshape(*x.shape[:-2], self.length, x.shape[-1])

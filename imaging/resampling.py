@@ -89,11 +89,12 @@ def imresize(x: Tensor, factor: float, kernel: Literal["cubic", "linear"] = "cub
 
     Follows the convention of MATLAB's function of this name.
     """
-    return separable(x, _resizer(x.shape[-2], factor, kernel), _resizer(x.shape[-1], factor, kernel))
+    return separable(x, resizer(x.shape[-2], factor, kernel), resizer(x.shape[-1], factor, kernel))
 
 
 @lru_cache(maxsize=64)
-def _resizer(size: int, factor: float, kernel: str) -> AxisOperator:
+def resizer(size: int, factor: float, kernel: str) -> AxisOperator:
+    """What `imresize` does along one axis of `size` samples."""
     shape, support = (cubic, 4.0) if kernel == "cubic" else (linear, 2.0)
     narrow = min(factor, 1.0)
     centre = (torch.arange(ceil(factor * size), dtype=torch.float64) + 0.5) / factor - 0.5

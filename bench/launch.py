@@ -1,0 +1,114 @@
+"""The verb `run`: plan, say what will run, run it, report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+import datasets
+from bench import protocol, verbs
+from bench.environment import choose_device
+from bench.errors import UsageError
+from bench.executors import InterruptedRunError, run_dask, run_local
+from bench.experiment import Plan, Settings, expand_methods, plan, prepare
+from bench.live import Live
+from bench.store import Record, Store
+from datasets.base import DatasetError
+from imaging import sensors
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, say what will run, run it, and report."""
+    out = verbs.console()
+    settings = _settings(options)
+    store = Store(settings.results)
+    try:
+        planned = plan(settings, store)
+    except DatasetError as error:
+        raise UsageError(str(error)) from error
+    for dataset in planned.opened.values():
+        if options.task and dataset.task != options.task:
+            raise UsageError(f"--task {options.task} does not fit {dataset.key}, which is {dataset.task}")
+    if not options.quiet or options.dry_run:
+        _announce(out, settings, planned)
+    if options.dry_run:
+        return 0
+    try:
+        prepare(planned, settings, store, settings.threads or 1)
+        records = _execute(options, planned, out)
+        failed = [*planned.broken, *(record for record in records if record["status"] != "ok")]
+        wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
+        verbs.show(store, out, wanted | {(record["protocol"]["id"], record["dataset"]["label"]) for record in failed})
+    except OSError as error:
+        raise UsageError(f"cannot write to '{settings.results}': {error}") from error
+    return 1 if failed else 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    for name in options.dataset:
+        if not name.startswith("scene:"):
+            datasets.card(name)
+    if options.sensor:
+        sensors.get(options.sensor)
+    try:
+        device = str(choose_device(options.device))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(str(error)) from error
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Settings(
+        methods=expand_methods(options.methods, options.task),
+        datasets=tuple(options.dataset),
+        protocol=protocol.load(options.protocol),
+        seeds=tuple(dict.fromkeys(options.seeds)),
+        results=options.results,
+        data_root=options.data_root,
+        source=options.source,
+        sensor=options.sensor,
+        weights=_weights(options.weights),
+        device=device,
+        threads=options.threads or max(cores // options.workers, 1),
+        plugins=tuple(str(Path(name).resolve()) for name in options.plugin),
+        force=options.force,
+    )
+
+
+def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[Record]:
+    if not planned.jobs:
+        return []
+    try:
+        with Live(out, options.quiet) as live:
+            if options.executor == "dask":
+                return run_dask(planned.jobs, live, options.scheduler, options.workers)
+            return run_local(planned.jobs, live, options.workers)
+    except InterruptedRunError:
+        out.print("interrupted; finished cells are kept, and the same command resumes the others")
+        raise SystemExit(130) from None
+
+
+def _weights(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not Path(name).is_file():
+        raise UsageError(f"weights '{name}' not found; expected a .safetensors or .pth file")
+    return str(Path(name).resolve())
+
+
+def _announce(out: Console, settings: Settings, planned: Plan) -> None:
+    for name, dataset in planned.opened.items():
+        simulated = dataset.source == "simulated"
+        source = "[bold]SIMULATED data[/] (embedded twin)" if simulated else f"{dataset.source} data"
+        out.print(f"{name}: {source}, {dataset.sensor.title}, ratio {dataset.sensor.ratio}")
+    for notice in planned.notices:
+        out.print(f"note: {notice}", soft_wrap=True, markup=False)
+    out.print(
+        f"protocol {settings.protocol.id}, device {settings.device}, {settings.threads} thread(s), results in {settings.results}/"
+    )
+    groups = (("run", [job.cell for job in planned.jobs]), ("done before", planned.done))
+    for label, cells in groups:
+        if cells:
+            out.print(f"{label}: " + ", ".join(str(cell) for cell in cells), soft_wrap=True, markup=False)
+    for cell, reason in planned.skipped:
+        out.print(f"skipped: {cell}: {reason}", soft_wrap=True, markup=False)

@@ -1,0 +1,49 @@
+"""Everything that is derived from the store, in one call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import leaderboard
+from bench.store import Store
+
+
+def write_all(store: Store, figures: bool = True, report: Callable[[str], None] | None = None) -> list[Path]:
+    """Derive CSV files, LaTeX tables and figures again from all cells.
+
+    A part that fails does not take the others with it: the problem becomes one line.
+
+    Args:
+        store: the results.
+        figures: whether to draw figures too.
+        report: takes the lines about problems; None writes them to standard error.
+
+    Returns:
+        Paths of the files that are there and up to date.
+
+    Raises:
+        OSError: if the leaderboard itself cannot be written.
+    """
+    frame = leaderboard.build(store)
+    paths = leaderboard.write(store, frame)
+    for name in ("latex", "figures") if figures else ("latex",):
+        try:
+            paths += _writer(name)(store, frame)
+        except Exception as error:  # whatever goes wrong in a picture, the numbers are on disk and must stay usable
+            line = f"{name} could not be written: {type(error).__name__}: {error}"
+            (report or _complain)(line)
+    return paths
+
+
+def _writer(name: str) -> Callable[..., list[Path]]:
+    """Import one writer only now: a broken drawing library must not keep the tables from being written."""
+    from importlib import import_module
+
+    writer: Callable[..., list[Path]] = import_module(f"bench.{name}").write
+    return writer
+
+
+def _complain(line: str) -> None:
+    print(line, file=sys.stderr)

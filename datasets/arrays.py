@@ -1,0 +1,79 @@
+"""From arrays as people store them to tensors (1, C, H, W): which axis holds the bands, and are the values usable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.base import DatasetError
+
+Array = NDArray[Any]
+# Pixels of PAN by which the two images may disagree; more is no rounding of a cut but another area.
+SLACK = 16
+
+
+def to_tensors(arrays: dict[str, Array], labels: dict[str, str]) -> dict[str, Tensor]:
+    """Convert arrays by role to float32 (1, C, H, W): the guides are squeezed, the bands of the others found by size.
+
+    Raises:
+        DatasetError: naming the label, if a shape makes no sense or values are NaN, infinite or no digital numbers.
+    """
+    for role, array in arrays.items():
+        if array.dtype.kind not in "uif":
+            raise DatasetError(f"{labels[role]}: expected real numbers, found {array.dtype}")
+    planes = {role: _plane(arrays[role], labels[role]) for role in ("pan", "pan_lr") if role in arrays}
+    images: dict[str, Tensor] = {role: _tensor(plane[None], labels[role]) for role, plane in planes.items()}
+    for role, guide in (("ms", "pan"), ("gt", "pan"), ("ms_lr", "pan_lr")):
+        if role in arrays and guide in planes:
+            images[role] = _tensor(_bands_first(arrays[role], planes[guide].shape, labels[role]), labels[role])
+    return images
+
+
+def _plane(array: Array, label: str) -> Array:
+    plane = array.squeeze()
+    if plane.ndim != 2:
+        raise DatasetError(
+            f"{label}: expected one panchromatic band (H, W), found shape {array.shape}; give PAN second, after MS"
+        )
+    return plane
+
+
+def _bands_first(array: Array, size: tuple[int, ...], label: str) -> Array:
+    if array.ndim == 2:
+        return array[None]
+    if array.ndim != 3:
+        raise DatasetError(f"{label}: expected bands (H, W, C) or (C, H, W), found shape {array.shape}")
+    fits = [axis for axis in (2, 0) if _fits(tuple(np.delete(array.shape, axis)), size)]
+    if not fits:
+        raise DatasetError(
+            f"{label}: shape {array.shape} fits PAN {size} at no integer ratio, bands first or last; both must show the same area"
+        )
+    axis = min(fits, key=lambda axis: array.shape[axis])
+    return np.moveaxis(array, axis, 0)
+
+
+def _fits(sides: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    ratio = max(1, round(size[0] / sides[0]))
+    return all(abs(large - ratio * small) <= SLACK for large, small in zip(size, sides, strict=True))
+
+
+def _tensor(array: Array, label: str) -> Tensor:
+    image = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+    bad = ~torch.isfinite(image)
+    count = int(bad.sum())
+    if count:
+        band, row, column = (int(i) for i in bad[0].nonzero()[0])
+        raise DatasetError(
+            f"{label}: {count} NaN or infinite values, the first in band {band + 1} at row {row}, column {column}; "
+            "fill or cut them before fusion"
+        )
+    highest = float(image.max())
+    if highest <= 1.5:
+        raise DatasetError(
+            f"{label}: values reach {highest:g} only; expected digital numbers, 0 to 2^bits - 1; multiply by that first"
+        )
+    return image

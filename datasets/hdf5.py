@@ -1,0 +1,165 @@
+"""Images in HDF5 files: lazy, checked, and safe with several loader threads and processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.base import DatasetError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+BLOCK = 64 * 1024
+BLOCKS = 64
+AGAIN = "download it again, by hand in a browser, and compare its size with the one on the download page"
+
+
+class ImageFile:
+    """The arrays (N, C, H, W) of one HDF5 file.
+
+    The file is opened for reading on the first use in each thread and each process; nothing open is pickled or shared by a
+    fork.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DatasetError: if it cannot be opened as HDF5; the message says what it is instead.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self.shapes = {name: node.shape for name, node in self._file().items() if isinstance(node, h5py.Dataset)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def _file(self) -> h5py.File:
+        if getattr(self._local, "process", None) != os.getpid():
+            self._local.file = open_hdf5(self.path)
+            self._local.process = os.getpid()
+        return self._local.file
+
+    def read(self, name: str, indices: Sequence[int]) -> Tensor:
+        """Read images as (len(indices), C, H, W) float32, in the order asked.
+
+        Raises:
+            DatasetError: if they cannot be read or have NaN or infinite values.
+        """
+        order, back = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
+        dense = len(order) > 0 and int(order[-1] - order[0]) + 1 == len(order)
+        chosen: Any = slice(int(order[0]), int(order[-1]) + 1) if dense else order
+        try:
+            array = self._file()[name].astype(np.float32)[chosen]
+        except (OSError, RuntimeError) as error:
+            raise DatasetError(f"{self.path}: reading '{name}' failed ({error}); the file is damaged: {AGAIN}") from error
+        images = torch.from_numpy(array)
+        # One sum finds any NaN or infinity at a fraction of the price of a mask.
+        if not bool(torch.isfinite(images.sum(dtype=torch.float64))):
+            bad = ~torch.isfinite(images)
+            first = order[int(bad.flatten(1).any(1).nonzero()[0])]
+            raise DatasetError(
+                f"{self.path}: '{name}' has {int(bad.sum())} NaN or infinite values, first in image {first}; "
+                f"expected finite digital numbers: {AGAIN}"
+            )
+        return images if np.array_equal(back, np.arange(len(order))) else images[torch.from_numpy(back)]
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading, without locks (it may lie on a read-only or shared disk).
+
+    Raises:
+        DatasetError: if it is missing, a saved web page, truncated, or no HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise DatasetError(f"{path}: {_what_it_is(path, error)}") from error
+
+
+def _what_it_is(path: Path, error: OSError) -> str:
+    if not path.is_file():
+        return "expected an HDF5 file, found none; check the path"
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    text = head.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")) or b"<html" in text:
+        return f"expected an HDF5 file, found a saved web page of {size} bytes (a download page, not the data); {AGAIN}"
+    if head.startswith(b"version https://git-lfs"):
+        return f"expected an HDF5 file, found a Git LFS pointer of {size} bytes; fetch the file itself (git lfs pull)"
+    if not head.startswith(SIGNATURE):
+        return f"expected an HDF5 file, found {size} bytes of another format; {AGAIN}"
+    if "truncated" in str(error):
+        return f"the file is truncated at {size} bytes (an interrupted download); {AGAIN}"
+    return f"the file is damaged ({error}); {AGAIN}"
+
+
+def check_images(file: ImageFile, expected: dict[str, int], ratio: int) -> int:
+    """Check that `file` holds aligned images (N, C, H, W) and return N.
+
+    Args:
+        file: the file.
+        expected: number of bands of every array that must be there; "ms" is the low-resolution one.
+        ratio: sides of the others over sides of "ms".
+
+    Raises:
+        DatasetError: naming the file, the array, what was expected and what was found.
+    """
+    missing = [name for name in expected if name not in file.shapes]
+    if missing:
+        found = ", ".join(f"{name} {shape}" for name, shape in file.shapes.items()) or "no array"
+        raise DatasetError(
+            f"{file.path}: expected arrays {', '.join(expected)}; missing: {', '.join(missing)}; found: {found}. "
+            "Is this the file of another split or data set?"
+        )
+    shape = file.shapes["ms"]
+    count, height, width = (shape[0], *shape[2:]) if len(shape) == 4 else (0, 0, 0)
+    for name, bands in expected.items():
+        sides = (height, width) if name == "ms" else (ratio * height, ratio * width)
+        if not count or file.shapes[name] != (count, bands, *sides):
+            times = "the sides of the other arrays over the ratio" if name == "ms" else f"{ratio} times the sides of 'ms' {shape}"
+            raise DatasetError(
+                f"{file.path}: '{name}' has shape {file.shapes[name]}; expected (N, {bands}, H, W), N as in 'ms' and "
+                f"{times}; a file that you converted yourself must keep this order of axes"
+            )
+    return int(count)
+
+
+def fingerprint(files: dict[str, Path]) -> str:
+    """Sha256 over role, size and 64 evenly spaced blocks of 64 KiB of every file (smaller files entirely).
+
+    Names and folders do not count: the same data under another spelling have the same fingerprint.
+    """
+    digest = hashlib.sha256()
+    for role in sorted(files):
+        stat = files[role].stat()
+        digest.update(f"{role} {stat.st_size} {_sample(files[role], stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _sample(path: Path, size: int, _modified: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        if size <= BLOCK * BLOCKS:
+            digest.update(stream.read())
+        else:
+            for number in range(BLOCKS):
+                stream.seek((size - BLOCK) * number // (BLOCKS - 1))
+                digest.update(stream.read(BLOCK))
+    return digest.hexdigest()

@@ -1,0 +1,193 @@
+"""A user's own scene: tested as it is and by Wald's protocol; where it is large enough, networks train on a part of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import partial
+from math import ceil
+
+import numpy as np
+from torch import Tensor
+
+from datasets.alignment import shifts
+from datasets.arrays import SLACK
+from datasets.base import Dataset, DatasetError, Split, register
+from datasets.holdout import Window, divide, stride
+from datasets.splits import EmptySplit, PatchSplit, SceneSplit
+from datasets.user_files import UserImages, read_user_images
+from datasets.user_sensor import resolve
+from imaging import Scene, Sensor, interp23
+from imaging.wald import degrade
+
+# Below this side (pixels) a degraded MS image leaves nothing to evaluate inside the border of the indices.
+REDUCED_SIDE = 64
+LAYOUT = "scene-1"
+
+
+@register("scene", task="ms", sensor="any", title="a user's own scene")
+class UserScene(Dataset):
+    """One scene of the user's: .mat, TIFF or NumPy files; full resolution, and reduced by Wald's protocol or as given.
+
+    With `holdout` > 0 the right-hand part of that width (in pixels of the ground truth) is tested, at both resolutions. The
+    left part, 16 pixels away, gives overlapping training patches, and its lowest 15 % of rows, again 16 pixels away, the
+    validation patches. Each part is degraded and interpolated on its own: no pixel of the test part reaches the training.
+    A scene too small for this is tested as a whole and trains nothing; a notice says so.
+
+    Args:
+        path: FILE.mat, a folder, PREFIX of PREFIX_ms.tif and PREFIX_pan.tif, or MS,PAN[,GT]. With a ground truth MS is the
+            low-resolution image, and there is no full split.
+        sensor: sensor or its key; None: as the file says, else guessed from the name, else generic.
+        holdout: share of the width that is kept for testing, 0 to 0.8.
+        ratio: PAN sides over MS sides; None: from the sizes.
+        patch: side of a training patch in pixels of the ground truth.
+
+    Raises:
+        DatasetError: for missing or broken files, and for images, sensor or options that do not fit together.
+        UnknownNameError: for an unknown sensor.
+    """
+
+    task = "ms"
+    source = "user"
+
+    def __init__(
+        self, path: str, sensor: str | Sensor | None = None, holdout: float = 0.0, ratio: int | None = None, patch: int = 32
+    ) -> None:
+        if not 0 <= holdout <= 0.8 or patch < 8:
+            raise DatasetError(f"scene: expected holdout 0 to 0.8 and patch 8 or more, got {holdout} and {patch}")
+        given = read_user_images(str(path))
+        ratio = _ratio(given, ratio)
+        self.sensor, self.notices = resolve(given, sensor, ratio)
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", given.name).strip("-.") or "unnamed"
+        self.key, self._name = f"scene-{stem}", stem
+        self.fingerprint = _fingerprint(given, f"{LAYOUT} {self.sensor} {holdout} {patch}")
+        images = self._aligned(given.images)
+        self.notices += _shift_notice(images, self.sensor)
+        self._splits = self._build(images, holdout, patch)
+
+    def split(self, name: str) -> Split:
+        """Return a split; an empty one where the scene cannot give it."""
+        self.check_split(name)
+        return self._splits[name]
+
+    def _aligned(self, images: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cut the images to areas that fit each other: ms and pan (and gt), ms_lr and pan_lr and their truth ms."""
+        r = self.sensor.ratio
+        cut = dict(images)
+        self._crop(cut, {"ms": 1, "pan": r} | ({"gt": r} if "gt" in cut else {}))
+        if "gt" in cut or not {"ms_lr", "pan_lr"} <= set(cut):
+            return {role: image for role, image in cut.items() if role in {"ms", "pan", "gt"}}
+        cut["truth"] = cut["ms"]
+        self._crop(cut, {"ms_lr": 1, "pan_lr": r, "truth": r})
+        return cut
+
+    def _crop(self, images: dict[str, Tensor], scales: dict[str, int]) -> None:
+        """Cut the named images, of so many times the lowest resolution, to their common area from the top left."""
+        before = {role: tuple(images[role].shape[-2:]) for role in scales}
+        height, width = (min(before[role][axis] // scale for role, scale in scales.items()) for axis in (0, 1))
+        for role, scale in scales.items():
+            if any(side - scale * low > SLACK * scale for side, low in zip(before[role], (height, width), strict=True)):
+                raise DatasetError(
+                    f"scene: {role} of {_size(before[role])} does not fit {_describe(before)} at ratio {self.sensor.ratio}; "
+                    "all images must show the same area"
+                )
+            images[role] = images[role][..., : height * scale, : width * scale]
+        after = {role: tuple(images[role].shape[-2:]) for role in scales}
+        if after != before:
+            self.notices.append(f"cut to the common area from the top left: {_describe(before)} -> {_describe(after)}")
+
+    def _build(self, images: dict[str, Tensor], holdout: float, patch: int) -> dict[str, Split]:
+        r = self.sensor.ratio
+        low = self._low_size(images)
+        if min(low) * r < REDUCED_SIDE and "gt" not in images and "ms_lr" not in images:
+            reason = (
+                f"MS of {_size(tuple(images['ms'].shape[-2:]))} is too small to be degraded; needs {REDUCED_SIDE} pixels a side"
+            )
+            self.notices.append(f"no reduced split: {reason}")
+            nothing = EmptySplit(reason)
+            whole = SceneSplit(partial(full_scene, images["ms"], images["pan"], 0, r, self._name))
+            return {"train": nothing, "valid": nothing, "reduced": nothing, "full": whole}
+        parts = divide(*low, r, holdout, patch)
+        self.notices += [parts.reason] if parts.reason else []
+        side = ceil(patch / r)
+        reduced = partial(reduced_scene, images, self.sensor, name=self._name)
+        splits: dict[str, Split] = {"train": EmptySplit(parts.reason), "valid": EmptySplit(parts.reason)}
+        for name, window, step in (("train", parts.train, stride(side)), ("valid", parts.valid, side)):
+            if window is not None:
+                splits[name] = PatchSplit(partial(reduced, window), (window.height, window.width), side, step)
+        splits["reduced"] = SceneSplit(partial(reduced, parts.test))
+        splits["full"] = EmptySplit("the files have a ground truth: MS is the degraded image")
+        if "gt" not in images:
+            splits["full"] = SceneSplit(partial(full_scene, images["ms"], images["pan"], parts.test.left * r, r, self._name))
+        return splits
+
+    def _low_size(self, images: dict[str, Tensor]) -> tuple[int, int]:
+        """Sides of the low-resolution image of the reduced pair."""
+        if "gt" in images or "ms_lr" in images:
+            height, width = images["ms_lr" if "ms_lr" in images else "ms"].shape[-2:]
+            return height, width
+        r = self.sensor.ratio
+        height, width = images["ms"].shape[-2:]
+        if height % r or width % r:
+            kept = (height // r * r, width // r * r)
+            self.notices.append(f"reduced: MS cut from {_size((height, width))} to {_size(kept)}, multiples of the ratio {r}")
+        return height // r, width // r
+
+
+def reduced_scene(images: dict[str, Tensor], sensor: Sensor, window: Window, name: str) -> Scene:
+    """A window of the reduced pair: as given, or degraded by Wald's protocol with the original MS as ground truth."""
+    r = sensor.ratio
+    if "gt" in images:
+        ms, pan, gt = window.cut(images["ms"], 1), window.cut(images["pan"], r), window.cut(images["gt"], r)
+    elif "ms_lr" in images:
+        ms, pan, gt = window.cut(images["ms_lr"], 1), window.cut(images["pan_lr"], r), window.cut(images["truth"], r)
+    else:
+        gt = window.cut(images["ms"], r)
+        ms, pan = degrade(gt, window.cut(images["pan"], r * r), sensor)
+    return Scene(ms, interp23(ms, r), pan, gt, (name,))
+
+
+def full_scene(ms: Tensor, pan: Tensor, left: int, ratio: int, name: str) -> Scene:
+    """The scene as it is, from column `left` of MS on."""
+    ms = ms[..., left:]
+    return Scene(ms, interp23(ms, ratio), pan[..., left * ratio :], None, (name,))
+
+
+def _shift_notice(images: dict[str, Tensor], sensor: Sensor) -> list[str]:
+    ms, gt = (images["ms"], images["gt"]) if "gt" in images else (images.get("ms_lr"), images.get("truth"))
+    if ms is None or gt is None:
+        return []
+    (shift,) = shifts(ms, gt, sensor)
+    if shift == (0, 0):
+        return []
+    return [
+        f"the degraded MS lies {shift} PAN pixels (down, right) off the phase of the field's protocol (it was made another way): "
+        "methods that rely on that phase, interpolation among them, score worse than they are"
+    ]
+
+
+def _ratio(given: UserImages, asked: int | None) -> int:
+    named = asked or int(np.asarray(given.facts.get("ratio", 0)).item())
+    seen = round(given.images["pan"].shape[-1] / given.images["ms"].shape[-1])
+    if (named or seen) < 2:
+        raise DatasetError(
+            f"{given.files[0]}: expected PAN sides at least twice those of MS, found ratio {named or seen}; "
+            "is MS already interpolated?"
+        )
+    return named or seen
+
+
+def _fingerprint(given: UserImages, options: str) -> str:
+    digest = hashlib.sha256(options.encode())
+    for path in given.files:
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _size(sides: tuple[int, ...]) -> str:
+    return "x".join(map(str, sides))
+
+
+def _describe(sizes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{role} {_size(sides)}" for role, sides in sizes.items())

@@ -1,0 +1,79 @@
+"""Splits that several datasets share: none, images in memory, patches cut from one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
+
+from datasets.base import DatasetError, Split
+from imaging import Scene
+
+
+class EmptySplit(Split):
+    """A split of which a dataset has no images; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __len__(self) -> int:
+        return 0
+
+    def read(self, indices: Sequence[int]) -> Scene:
+        """Raise DatasetError with the reason: there is nothing to read."""
+        raise DatasetError(f"this split has no images: {self.reason}")
+
+
+class SceneSplit(Split):
+    """One image, made by `build` when it is read for the first time and kept.
+
+    Args:
+        build: returns a Scene of one image; a picklable callable.
+    """
+
+    def __init__(self, build: Callable[[], Scene]) -> None:
+        self._build = build
+
+    def __len__(self) -> int:
+        return 1
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The image."""
+        return self._build()
+
+    def read(self, indices: Sequence[int]) -> Scene:
+        """The image, once for each index."""
+        if len(indices) == 1:
+            return self.scene
+        once = self.scene
+        repeat = Scene(once.ms, once.lms, once.guide, once.gt).map(lambda image: image[[0] * len(indices)])
+        return Scene(repeat.ms, repeat.lms, repeat.guide, repeat.gt, once.name * len(indices))
+
+
+class PatchSplit(SceneSplit):
+    """Square patches of one image on a regular grid.
+
+    Args:
+        build: returns a Scene of one image.
+        size: (rows, columns) of the image in pixels of `ms`.
+        side: side of a patch in pixels of `ms`.
+        stride: distance of two patches in pixels of `ms`.
+    """
+
+    def __init__(self, build: Callable[[], Scene], size: tuple[int, int], side: int, stride: int) -> None:
+        super().__init__(build)
+        self.side = side
+        rows, columns = (range(0, length - side + 1, stride) for length in size)
+        self.corners = [(top, left) for top in rows for left in columns]
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    def read(self, indices: Sequence[int]) -> Scene:
+        """Cut the patches as one batch."""
+        patches = [self.scene.crop(*self.corners[i], self.side, self.side).images() for i in indices]
+        batch = {label: torch.cat([patch[label] for patch in patches]) for label in self.scene.images()}
+        source = self.scene.name[0] if self.scene.name else "patch"
+        return Scene(batch["ms"], batch["lms"], batch["guide"], batch.get("gt"), tuple(f"{source}-{i}" for i in indices))

@@ -1,0 +1,136 @@
+"""A user's own images: MATLAB files, TIFF or NumPy arrays, in the layouts that people have.
+
+Everything is only read. Arrays may have their bands first or last; which it is follows from the guide's size.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from datasets.arrays import Array, to_tensors
+from datasets.base import DatasetError, DatasetNotFoundError
+from datasets.matlab import read_mat
+
+ENDINGS = (".tif", ".tiff", ".npy")
+ROLES = ("ms", "pan", "gt")
+FACTS = ("sensor", "ratio", "l", "rgb_indexes")
+
+
+@dataclass(frozen=True)
+class UserImages:
+    """Images of one scene, float32, bands first.
+
+    Attributes:
+        name: stem of the files.
+        files: the files, for the fingerprint.
+        images: "ms" and "pan" at full resolution, or "ms", "pan" and "gt"; also "ms_lr" and "pan_lr" where a file has them;
+            (1, C, H, W) each.
+        facts: what a MATLAB file says beside the images: sensor, ratio, l (bits), rgb_indexes.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    images: dict[str, Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def read_user_images(path: str) -> UserImages:
+    """Read FILE.mat, a folder with ms and pan, a prefix of PREFIX_ms and PREFIX_pan, or MS,PAN[,GT].
+
+    Raises:
+        DatasetError: if nothing fits, a file is broken, or an image has NaN or infinite values.
+    """
+    place = Path(path).expanduser()
+    if place.suffix.lower() == ".mat":
+        return _from_mat(place)
+    named = _named_files(path, place)
+    arrays = {role: _read_array(file) for role, file in named.items()}
+    images = to_tensors(arrays, {role: str(file) for role, file in named.items()})
+    name = re.sub(r"[_-]?ms$", "", named["ms"].stem, flags=re.IGNORECASE) or named["ms"].resolve().parent.name
+    return UserImages(name, tuple(named.values()), images)
+
+
+def _named_files(path: str, place: Path) -> dict[str, Path]:
+    if "," in path and not place.exists():
+        parts = [Path(part.strip()).expanduser() for part in path.split(",")]
+        if len(parts) not in {2, 3}:
+            raise DatasetNotFoundError(f"scene: expected MS,PAN or MS,PAN,GT, got {len(parts)} paths")
+        missing = [str(part) for part in parts if not part.is_file()]
+        if missing:
+            raise DatasetNotFoundError(f"scene: no such file: {', '.join(missing)}")
+        return dict(zip(ROLES, parts, strict=False))
+    if place.is_dir():
+        return _files_of_folder(place)
+    prefix = re.sub(r"_(ms|pan|gt)$", "", place.stem, flags=re.IGNORECASE) if place.is_file() else place.name
+    if not place.parent.is_dir():
+        raise DatasetNotFoundError(f"scene: no such folder: {place.parent}")
+    found = _of_prefix(place.parent, f"{prefix}_")
+    if {"ms", "pan"} <= set(found):
+        return found
+    near = [name for name in _prefixes(place.parent) if name.startswith(prefix)] or _prefixes(place.parent)
+    raise DatasetNotFoundError(
+        f"scene: neither a file, a folder nor a prefix of {place}_ms.tif and {place}_pan.tif"
+        + (f"; prefixes there: {', '.join(near[:8])}" if near else "")
+        + ". Expected FILE.mat, FOLDER, PREFIX or MS.tif,PAN.tif[,GT.tif]"
+    )
+
+
+def _files_of_folder(folder: Path) -> dict[str, Path]:
+    found = _of_prefix(folder, "")
+    if {"ms", "pan"} <= set(found):
+        return found
+    names = _prefixes(folder)
+    if len(names) == 1:
+        return _of_prefix(folder, f"{names[0]}_")
+    mats = sorted(folder.glob("*.mat"))
+    listed = f"; scenes there: {', '.join([*names, *(mat.name for mat in mats)][:12])}" if names or mats else ""
+    raise DatasetNotFoundError(
+        f"scene: {folder} holds {len(names) or 'no'} pairs NAME_ms.tif, NAME_pan.tif and no ms.tif, pan.tif; "
+        f"expected one pair: name it, scene:{folder}/NAME{listed}"
+    )
+
+
+def _of_prefix(folder: Path, prefix: str) -> dict[str, Path]:
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
+    found = {role: [files[n] for e in ENDINGS if (n := f"{prefix}{role}{e}".lower()) in files] for role in ROLES}
+    return {role: paths[0] for role, paths in found.items() if paths}
+
+
+def _prefixes(folder: Path) -> list[str]:
+    names = {path.stem[:-3] for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.stem.lower().endswith("_ms")}
+    return sorted(name for name in names if {"ms", "pan"} <= set(_of_prefix(folder, f"{name}_")))
+
+
+def _read_array(path: Path) -> Array:
+    if path.suffix.lower() not in ENDINGS:
+        raise DatasetError(f"{path}: expected one of {', '.join(ENDINGS)} or .mat")
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        import tifffile
+
+        return np.asarray(tifffile.imread(path))
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError) as error:
+        hint = "save it uncompressed, or install imagecodecs" if "imagecodecs" in str(error) else "is it complete?"
+        raise DatasetError(f"{path}: cannot be read as {path.suffix} ({error}); {hint}") from error
+
+
+def _from_mat(path: Path) -> UserImages:
+    content = {re.sub(r"^i_", "", name.lower()): value for name, value in read_mat(path).items()}
+    names = {"ms": "ms", "pan": "pan", "gt": "gt", "ms_lr": "ms_lr", "pan_lr": "pan_lr"}
+    if "gt" in content and "ms_lr" in content:
+        # The toolbox's reduced files: I_MS is the interpolated image, I_MS_LR the low-resolution one.
+        names = {"ms": "ms_lr", "pan": "pan", "gt": "gt"}
+    if not {names["ms"], "pan"} <= set(content):
+        raise DatasetError(
+            f"{path}: expected variables I_MS and I_PAN (optionally I_GT, or I_MS_LR and I_PAN_LR); found {sorted(content)}"
+        )
+    arrays = {role: content[name] for role, name in names.items() if name in content}
+    facts: dict[str, Any] = {name: content[name] for name in FACTS if name in content}
+    return UserImages(path.stem, (path,), to_tensors(arrays, {role: f"{path} I_{role.upper()}" for role in arrays}), facts)

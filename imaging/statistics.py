@@ -1,0 +1,145 @@
+"""Image statistics: the verbs in which component substitution and multiresolution methods are written.
+
+Images are (B, C, H, W); a statistic is taken per image and band and returned as (B, C, 1, 1), so that it broadcasts. An
+image of one band broadcasts against one of many. Variances divide by n - 1. Sums run in float64 where single precision
+would cost digits; results have the type of the input.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+EPS = 2.0**-52
+# Samples in one float64 piece of a Gram matrix; keeps hyperspectral cubes from being copied whole.
+PIECE = 2**20
+HAZE_SHARES = (0.95, 0.45, 0.40, 0.05)
+
+
+def mean(x: Tensor) -> Tensor:
+    """Mean of every band, (B, C, 1, 1)."""
+    return x.mean((-2, -1), keepdim=True, dtype=torch.float64).to(x.dtype)
+
+
+def zero_mean(x: Tensor) -> Tensor:
+    """Subtract from every band its mean."""
+    return x - mean(x)
+
+
+def covariance(x: Tensor, y: Tensor) -> Tensor:
+    """Covariance of every band of x with that of y, (B, C, 1, 1)."""
+    # Centring one of the two is enough.
+    return _inner(zero_mean(x), y)
+
+
+def variance(x: Tensor) -> Tensor:
+    """Variance of every band, (B, C, 1, 1)."""
+    x = zero_mean(x)
+    return _inner(x, x)
+
+
+def _inner(x: Tensor, y: Tensor) -> Tensor:
+    rows = torch.linalg.vecdot(x, y)
+    count = x.shape[-2] * x.shape[-1]
+    return (rows.sum(-1, dtype=torch.float64) / max(count - 1, 1)).to(x.dtype)[..., None, None]
+
+
+def std(x: Tensor) -> Tensor:
+    """Standard deviation of every band, (B, C, 1, 1)."""
+    return variance(x).sqrt()
+
+
+def correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Pearson's correlation of every band of x with that of y, (B, C, 1, 1); 0 where either is flat."""
+    return divide(covariance(x, y), std(x) * std(y))
+
+
+def slope(x: Tensor, y: Tensor) -> Tensor:
+    """Slope of y regressed on x, band by band: covariance(x, y) / variance(x); 0 where x is flat."""
+    return divide(covariance(x, y), variance(x))
+
+
+def divide(x: Tensor, y: Tensor) -> Tensor:
+    """Quotient x / y; 0 where y is 0."""
+    return torch.where(y == 0, torch.zeros_like(x), x / torch.where(y == 0, torch.ones_like(y), y))
+
+
+def match_moments(x: Tensor, like: Tensor, spread: Tensor | None = None) -> Tensor:
+    """Shift and scale x to the mean and standard deviation of `like`, (B, C, H, W).
+
+    The standard deviation of x is read from `spread` where given: some methods take that of a low-passed guide.
+    """
+    return zero_mean(x) * divide(std(like), std(x if spread is None else spread)) + mean(like)
+
+
+def restore_mean(x: Tensor, like: Tensor) -> Tensor:
+    """Shift every band of x to the mean of that band of `like`."""
+    return x + (mean(like) - mean(x))
+
+
+def combine(x: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum of the bands of x, (B, 1, H, W); a weight more than there are bands is a constant term."""
+    bands = x.shape[1]
+    total = (weights[:, :bands].flatten(1)[:, None] @ x.flatten(2)).view(-1, 1, *x.shape[-2:])
+    return total + weights[:, bands:] if weights.shape[1] > bands else total
+
+
+def inject(x: Tensor, gains: Tensor, detail: Tensor) -> Tensor:
+    """Add detail to every band of x: x + gains * detail."""
+    return torch.addcmul(x, gains, detail)
+
+
+def gram(x: Tensor, y: Tensor) -> Tensor:
+    """Sums over pixels of the products of all bands of x and all bands of y, (B, C, D) float64."""
+    height = max(1, PIECE // (x.shape[1] * x.shape[-1]))
+    pieces = zip(torch.split(x, height, -2), torch.split(y, height, -2), strict=True)
+    parts = [a.double().flatten(2) @ b.double().flatten(2).mT for a, b in pieces]
+    return torch.stack(parts).sum(0)
+
+
+def regress(x: Tensor, onto: Tensor, constant: bool = False) -> Tensor:
+    """Weights of the bands of x whose sum comes closest to `onto`, in the least-squares sense.
+
+    Directions in which the bands do not vary get no weight (minimum-norm solution).
+
+    Args:
+        x: regressors (B, C, H, W).
+        onto: targets (B, D, H, W).
+        constant: append a constant regressor, whose weight comes last.
+
+    Returns:
+        (B, C or C + 1, D, 1), so that for one target `combine(x, weights)` is the fit.
+    """
+    if constant:
+        x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
+    # Directions that only rounding of the input fills are none.
+    noise = 4 * torch.finfo(x.dtype).eps ** 2
+    return solve(gram(x, x), gram(x, onto), noise)[..., None].to(x.dtype)
+
+
+def solve(matrix: Tensor, right: Tensor, noise: float = 0.0) -> Tensor:
+    """Minimum-norm solution of normal equations (B, K, K) w = (B, K, D), all bands first brought to equal power.
+
+    Eigenvalues below max(noise, 2^-52) K times the largest count as zero.
+    """
+    scale = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+    scale = torch.where(scale > 0, scale, 1.0)[..., None]
+    cut = max(noise, EPS) * matrix.shape[-1]
+    return torch.linalg.pinv(matrix / scale / scale.mT, rtol=cut, hermitian=True) @ (right / scale) / scale
+
+
+def haze(x: Tensor) -> Tensor:
+    """Path radiance of every band of x, (B, C, 1, 1).
+
+    It is the darkest pixel, or for four bands (blue, green, red, near infrared) a share of the first percentile.
+    Lolli et al., IEEE GRSL 14(12), 2017 (doi 10.1109/LGRS.2017.2761021), with the shares of the reference toolbox.
+    """
+    flat = x.flatten(2)
+    if x.shape[1] != 4:
+        return flat.amin(-1)[..., None, None]
+    # Plotting positions (i - 0.5) / n, MATLAB's percentile.
+    position = max(0.01 * flat.shape[-1] - 0.5, 0.0)
+    low = int(position)
+    darkest = flat.topk(min(low + 2, flat.shape[-1]), largest=False).values
+    percentile = torch.lerp(darkest[..., low], darkest[..., -1], position - low)
+    return (percentile * percentile.new_tensor(HAZE_SHARES))[..., None, None]

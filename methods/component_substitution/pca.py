@@ -1,0 +1,26 @@
+"""PCA: substitution of the first principal component (Chavez, Kwarteng, PE&RS 55(3), 1989)."""
+
+import torch
+from torch import Tensor
+
+from imaging.statistics import combine, covariance, gram, inject, match_moments, zero_mean
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=1989,
+    paper="Chavez, Kwarteng, Photogrammetric Engineering and Remote Sensing 55(3):339-348",
+    faithful="unstandardised components; the sign of the first one is chosen so that it varies with the guide",
+)
+class PCA(Method):
+    """Component substitution in the axes of greatest variance: the guide takes the place of the first component."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        bands = zero_mean(lms)
+        axis = torch.linalg.eigh(gram(bands, bands)).eigenvectors[..., -1:, None].to(lms.dtype)
+        component = combine(bands, axis)
+        sign = torch.where(covariance(component, guide) < 0, -1, 1)
+        axis, component = axis * sign, component * sign
+        return inject(lms, axis, match_moments(guide, like=component) - component)

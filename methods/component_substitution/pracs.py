@@ -1,0 +1,44 @@
+"""PRACS: partial replacement adaptive component substitution (Choi, Yu, Kim, IEEE TGRS 49(1), 2011)."""
+
+from torch import Tensor
+
+from imaging.resampling import imresize
+from imaging.statistics import combine, correlation, divide, match_moments, regress, std, zero_mean
+from methods import Method, register
+
+BETA = 0.95
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=2011,
+    paper="Choi, Yu, Kim, IEEE TGRS 49(1):295-309",
+    doi="10.1109/TGRS.2010.2051674",
+    faithful="as in the reference toolbox: beta 0.95, bands matched to the guide and clipped at zero",
+)
+class PRACS(Method):
+    """Component substitution whose high-resolution intensity is, for every band, part guide and part band."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        bands = match_moments(lms, like=guide).clamp_(min=0)
+        low = combine(bands, regress(bands, self._degrade(guide), constant=True))
+        share = correlation(low, bands)
+        sharp = share * guide + (1 - share) * bands
+        smooth = self._fit(bands, self._degrade(sharp))
+        detail = zero_mean(sharp - smooth)
+        deviation = std(lms)
+        weight = BETA * correlation(smooth, lms) * divide(deviation, deviation.mean(1, keepdim=True))
+        instability = 1 - (1 - divide(correlation(low, lms) * lms, smooth)).abs()
+        return lms + weight * instability * detail
+
+    def _degrade(self, image: Tensor) -> Tensor:
+        return imresize(imresize(image, 1 / self.ratio), self.ratio)
+
+    @staticmethod
+    def _fit(bands: Tensor, targets: Tensor) -> Tensor:
+        """Fit every target by all bands and a constant."""
+        weights = regress(bands, targets, constant=True)[..., 0]
+        count = bands.shape[1]
+        fit = weights[:, :count].mT @ bands.flatten(2) + weights[:, count:].mT
+        return fit.view_as(targets)

@@ -1,0 +1,34 @@
+"""Bicubic: cubic convolution of the low-resolution image (Keys, IEEE TASSP 29(6), 1981)."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from imaging.operators import AxisOperator, separable
+from imaging.resampling import cubic
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs", "sar"},
+    year=1981,
+    paper="Keys, IEEE Transactions on Acoustics, Speech, and Signal Processing 29(6):1153-1160",
+    doi="10.1109/TASSP.1981.1163711",
+    faithful="a = -1/2; low-resolution pixel k lies on pixel ratio * k + ratio // 2, as in the test data, so the image is not shifted",
+    inferred=("symmetric borders",),
+)
+class Bicubic(Method):
+    """No fusion at all: the low-resolution image, interpolated with Keys' kernel."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Interpolate ms; shapes as in `Method`."""
+        return separable(ms, _interpolator(ms.shape[-2], self.ratio), _interpolator(ms.shape[-1], self.ratio))
+
+
+@lru_cache(maxsize=64)
+def _interpolator(size: int, ratio: int) -> AxisOperator:
+    position = (torch.arange(size * ratio, dtype=torch.float64) - ratio // 2) / ratio
+    starts = position.floor().long() - 1
+    taps = starts[:, None] + torch.arange(4)
+    return AxisOperator(starts, cubic(position[:, None] - taps), size, "symmetric")

@@ -1,0 +1,20 @@
+"""EXP: the interpolated low-resolution image, which every fusion must beat (Aiazzi et al., IEEE TGRS 40(10), 2002)."""
+
+from torch import Tensor
+
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs", "sar"},
+    year=2002,
+    paper="Aiazzi, Alparone, Baronti, Garzelli, IEEE TGRS 40(10):2300-2312",
+    doi="10.1109/TGRS.2002.803623",
+    faithful="lms is the 23-tap interpolation, as in the reference toolbox",
+)
+class EXP(Method):
+    """No fusion at all: the interpolated image is returned as it is."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Return lms."""
+        return lms

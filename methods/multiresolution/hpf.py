@@ -1,0 +1,35 @@
+"""HPF: high-pass filtering (Chavez, Sides, Anderson, PE&RS 57(3), 1991)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from imaging.filters import box
+from imaging.statistics import divide, std
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=1991,
+    paper="Chavez, Sides, Anderson, Photogrammetric Engineering and Remote Sensing 57(3):295-303",
+    faithful="box filter of ratio + 1 pixels a side; the guide is not equalised unless match=True",
+    inferred=("an odd ratio takes a box of ratio pixels, so that it stays centred",),
+)
+class HPF(Method):
+    """Injection by addition: every band plus the guide minus its box-filtered self.
+
+    Args:
+        match: bring the guide to mean and standard deviation of each band.
+        options: sensor and guide_bands, as in `Method`.
+    """
+
+    def __init__(self, *, match: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.match = match
+        self.size = self.ratio // 2 * 2 + 1
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        detail = guide - box(guide, self.size)
+        return lms + (divide(std(lms), std(guide)) * detail if self.match else detail)

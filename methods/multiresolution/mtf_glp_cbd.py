@@ -1,0 +1,23 @@
+"""MTF-GLP-CBD: context-based decision with global gains (Alparone et al., IEEE TGRS 45(10), 2007)."""
+
+from torch import Tensor
+
+from imaging.filters import glp_low_pass
+from imaging.statistics import inject, slope
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=2007,
+    paper="Alparone, Wald, Chanussot, Thomas, Gamba, Bruce, IEEE TGRS 45(10):3012-3021",
+    doi="10.1109/TGRS.2007.904923",
+    faithful="the reference toolbox's GS2_GLP: one gain a band over the whole image, guide not equalised",
+)
+class MTFGLPCBD(Method):
+    """Injection by addition whose gains regress every band on the guide's Laplacian low-pass."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        low = glp_low_pass(guide, self.sensor, self.ratio)
+        return inject(lms, slope(low, lms), guide - low)

@@ -1,0 +1,24 @@
+"""MTF-GLP-FS: full-scale regression of the gains (Vivone, Restaino, Chanussot, IEEE TIP 27(7), 2018)."""
+
+from torch import Tensor
+
+from imaging.filters import glp_low_pass
+from imaging.statistics import covariance, divide, inject
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=2018,
+    paper="Vivone, Restaino, Chanussot, IEEE TIP 27(7):3418-3431",
+    doi="10.1109/TIP.2018.2819501",
+    faithful="global gains, guide not equalised",
+)
+class MTFGLPFS(Method):
+    """Injection by addition whose gains come from covariances with the guide at full scale."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        low = glp_low_pass(guide, self.sensor, self.ratio)
+        gains = divide(covariance(guide, lms), covariance(guide, low))
+        return inject(lms, gains, guide - low)

@@ -1,0 +1,39 @@
+"""MTF-GLP-HPM-H: high-pass modulation with haze correction (Lolli, Alparone, Garzelli, Vivone, IEEE GRSL 14(12), 2017)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from imaging.filters import gaussian_low_pass, glp_low_pass, mtf
+from imaging.statistics import EPS, combine, haze, regress
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=2017,
+    paper="Lolli, Alparone, Garzelli, Vivone, IEEE GRSL 14(12):2255-2259",
+    doi="10.1109/LGRS.2017.2761021",
+    faithful="as in the reference toolbox: haze of the guide from that of the bands by regression",
+)
+class MTFGLPHPMH(Method):
+    """High-pass modulation after the path radiance (haze) is taken off the bands and off the guide.
+
+    Args:
+        decimated: low-pass the guide by blur, decimation and interpolation; else by the blur alone.
+        options: sensor and guide_bands, as in `Method`.
+    """
+
+    def __init__(self, *, decimated: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.decimated = decimated
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        path = haze(lms)
+        guide_path = combine(path, regress(lms, gaussian_low_pass(guide, self.ratio), constant=True))
+        if self.decimated:
+            low = glp_low_pass(guide, self.sensor, self.ratio)
+        else:
+            low = mtf(guide.expand(-1, lms.shape[1], -1, -1), self.sensor, self.ratio)
+        return (lms - path) * (guide - guide_path) / (low - guide_path + EPS) + path

@@ -1,0 +1,24 @@
+"""MTF-GLP-HPM-R: regression-based high-pass modulation (Vivone, Restaino, Chanussot, IEEE TGRS 56(2), 2018)."""
+
+from torch import Tensor
+
+from imaging.filters import glp_low_pass
+from imaging.statistics import EPS, divide, mean, slope
+from methods import Method, register
+
+
+@register(
+    tasks={"ms", "hs"},
+    year=2018,
+    paper="Vivone, Restaino, Chanussot, IEEE TGRS 56(2):984-996",
+    doi="10.1109/TGRS.2017.2757508",
+    faithful="as in the reference toolbox: the offset uses the mean of the guide, not of its low-pass",
+)
+class MTFGLPHPMR(Method):
+    """High-pass modulation of a guide that is shifted so that it is proportional to the band."""
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Fuse; shapes as in `Method`."""
+        low = glp_low_pass(guide, self.sensor, self.ratio)
+        shift = divide(mean(lms), slope(low, lms)) - mean(guide)
+        return lms * (guide + shift) / (low + shift + EPS)

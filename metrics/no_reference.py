@@ -1,0 +1,142 @@
+"""Indices without reference: spectral and spatial distortion, QNR and hybrid QNR.
+
+They compare relations between bands and guide before and after fusion, at full resolution, and need a panchromatic guide.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from imaging import Sensor
+from imaging.filters import mtf
+from imaging.resampling import imresize, interp23
+from metrics.base import register
+from metrics.hypercomplex import q2n
+from metrics.uiqi import block_uiqi
+
+
+@register(
+    title="D_λ",
+    direction="lower",
+    best=0.0,
+    convention="DLPan: against lms at the guide's scale, distinct 32x32 blocks (a partial block at the bottom or right is left "
+    "out), n-1 covariance, mean over band pairs; one band gives 0",
+    reference="Alparone et al., PE&RS 74(2):193-200, 2008, doi 10.14358/PERS.74.2.193",
+)
+def d_lambda(fused: Tensor, lms: Tensor, *, block: int = 32, p: float = 1) -> Tensor:
+    """Spectral distortion: how much the UIQI between bands changes by fusion.
+
+    Args:
+        fused: fused images (B, C, H, W).
+        lms: interpolated low-resolution images of the same shape.
+        block: block side in pixels.
+        p: exponent of the mean over band pairs.
+
+    Returns:
+        (B,) float64 in [0, 2].
+
+    Raises:
+        ValueError: if the image is smaller than one block.
+    """
+    change = (block_uiqi(fused, fused, block) - block_uiqi(lms, lms, block)).abs()
+    first, second = torch.triu_indices(fused.shape[1], fused.shape[1], offset=1, device=fused.device)
+    pairs = change[:, first, second]
+    return (pairs**p).sum(-1).div(max(pairs.shape[1], 1)) ** (1 / p)
+
+
+@register(
+    title="D_s",
+    direction="lower",
+    best=0.0,
+    convention="DLPan: guide low-passed by bicubic antialiased shrinking and 23-tap interpolation, against lms at the guide's "
+    "scale, distinct 32x32 blocks (a partial block at the bottom or right is left out), n-1 covariance",
+    reference="Alparone et al., PE&RS 74(2):193-200, 2008, doi 10.14358/PERS.74.2.193",
+)
+def d_s(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int = 32, q: float = 1) -> Tensor:
+    """Spatial distortion: how much the UIQI between bands and guide changes by fusion.
+
+    Args:
+        fused: fused images (B, C, H, W).
+        lms: interpolated low-resolution images of the same shape.
+        guide: panchromatic images (B, 1, H, W).
+        sensor: its ratio sets the low-pass of the guide.
+        block: block side in pixels.
+        q: exponent of the mean over bands.
+
+    Returns:
+        (B,) float64 in [0, 2].
+
+    Raises:
+        ValueError: if the guide has more than one channel, or the image is smaller than one block.
+    """
+    if guide.shape[1] != 1:
+        raise ValueError(
+            f"d_s compares bands with a panchromatic guide of 1 channel, got {guide.shape[1]} channels; leave it out"
+        )
+    low = interp23(imresize(guide.double(), 1 / sensor.ratio), sensor.ratio)
+    change = (block_uiqi(fused, guide, block) - block_uiqi(lms, low, block)).abs()
+    return (change**q).mean((-2, -1)) ** (1 / q)
+
+
+@register(
+    title="D_λ,K",
+    direction="lower",
+    best=0.0,
+    convention="DLPan: 1 - Q2n of lms and the MTF-blurred fused image at the guide's scale (not decimated), blocks as in q2n",
+    reference="Khan, Alparone, Chanussot, IEEE TGRS 47(11):3880-3891, 2009, doi 10.1109/TGRS.2009.2029094",
+)
+def d_lambda_k(fused: Tensor, lms: Tensor, *, sensor: Sensor, block: int = 32) -> Tensor:
+    """Khan's spectral distortion: the fused image, blurred by the sensor's MTF, should be lms.
+
+    Args:
+        fused: fused images (B, C, H, W) in digital numbers.
+        lms: interpolated low-resolution images of the same shape.
+        sensor: its MTF blurs the fused image.
+        block: block side in pixels.
+
+    Returns:
+        (B,) float64 in [0, 1].
+
+    Raises:
+        ValueError: if the sensor has another band count, or the image is too small for the block.
+    """
+    return 1 - q2n(mtf(fused, sensor), lms, block=block)
+
+
+@register(
+    title="QNR",
+    direction="higher",
+    best=1.0,
+    convention="DLPan: (1 - D_λ)^alpha (1 - D_s)^beta per image, both exponents 1; conventions of d_lambda and d_s",
+    reference="Alparone et al., PE&RS 74(2):193-200, 2008, doi 10.14358/PERS.74.2.193",
+)
+def qnr(
+    fused: Tensor,
+    lms: Tensor,
+    guide: Tensor,
+    *,
+    sensor: Sensor,
+    block: int = 32,
+    p: float = 1,
+    q: float = 1,
+    alpha: float = 1,
+    beta: float = 1,
+) -> Tensor:
+    """Quality with no reference, (B,) float64 up to 1; arguments and errors as in `d_lambda` and `d_s`."""
+    spectral = 1 - d_lambda(fused, lms, block=block, p=p)
+    spatial = 1 - d_s(fused, lms, guide, sensor=sensor, block=block, q=q)
+    return spectral**alpha * spatial**beta
+
+
+@register(
+    title="HQNR",
+    direction="higher",
+    best=1.0,
+    convention="DLPan: (1 - D_λ,K)(1 - D_s) per image; conventions of d_lambda_k and d_s",
+    reference="Aiazzi et al., IGARSS 2014:2850-2853; Vivone et al., doi 10.1109/MGRS.2020.3019315",
+)
+def hqnr(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int = 32, q: float = 1) -> Tensor:
+    """Hybrid quality with no reference, (B,) float64 up to 1; arguments and errors as in `d_lambda_k` and `d_s`."""
+    spectral = 1 - d_lambda_k(fused, lms, sensor=sensor, block=block)
+    return spectral * (1 - d_s(fused, lms, guide, sensor=sensor, block=block, q=q))

@@ -1,0 +1,97 @@
+"""Pixel errors and correlations: PSNR, RMSE, MAE, CC."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from imaging import Sensor
+from metrics.base import register
+from metrics.spectral import band_mse
+
+
+@register(
+    title="PSNR",
+    direction="higher",
+    best="inf",
+    unit="dB",
+    convention="joint: one MSE over all pixels and bands, peak 2^bits - 1 of the sensor, no clipping; equal images give infinity",
+    reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
+)
+def psnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
+    """Peak signal-to-noise ratio of one error over all bands.
+
+    Args:
+        fused: fused images (B, C, H, W) in digital numbers.
+        gt: ground truth of the same shape.
+        sensor: its scale is the peak.
+
+    Returns:
+        (B,) float64 in dB.
+    """
+    return _decibel(band_mse(fused, gt).mean(-1), sensor.scale)
+
+
+@register(
+    title="MPSNR",
+    direction="higher",
+    best="inf",
+    unit="dB",
+    convention="mean over bands of the PSNR of each band, peak 2^bits - 1; about 1.5 dB above the joint PSNR on 8 bands",
+    reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
+)
+def mpsnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
+    """Mean over bands of the peak signal-to-noise ratio; arguments and result as in `psnr`."""
+    return _decibel(band_mse(fused, gt), sensor.scale).mean(-1)
+
+
+def _decibel(mse: Tensor, peak: float) -> Tensor:
+    return 10 * (peak**2 / mse).log10()
+
+
+@register(
+    title="RMSE",
+    direction="lower",
+    best=0.0,
+    unit="DN",
+    convention="over all pixels and bands, digital numbers",
+    reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
+)
+def rmse(fused: Tensor, gt: Tensor) -> Tensor:
+    """Root mean squared error over pixels and bands of (B, C, H, W) images, (B,) float64 in digital numbers."""
+    return band_mse(fused, gt).mean(-1).sqrt()
+
+
+@register(
+    title="MAE",
+    direction="lower",
+    best=0.0,
+    unit="DN",
+    convention="over all pixels and bands, digital numbers",
+    reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
+)
+def mae(fused: Tensor, gt: Tensor) -> Tensor:
+    """Mean absolute error over pixels and bands of (B, C, H, W) images, (B,) float64 in digital numbers."""
+    return (fused - gt).abs_().mean((1, 2, 3), dtype=torch.float64)
+
+
+@register(
+    title="CC",
+    direction="higher",
+    best=1.0,
+    convention="mean over bands of Pearson's correlation of all pixels; two flat bands count as 1, a flat and a varying one as 0",
+    reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
+)
+def cc(fused: Tensor, gt: Tensor) -> Tensor:
+    """Correlation coefficient, mean over bands of (B, C, H, W) images, (B,) float64 in [-1, 1]."""
+    return torch.stack([_pearson(fused[:, band], gt[:, band]) for band in range(gt.shape[1])], -1).mean(-1)
+
+
+def _pearson(x: Tensor, y: Tensor) -> Tensor:
+    x, y = (image.flatten(1).double() for image in (x, y))
+    flat_x, flat_y = (image.amax(1) == image.amin(1) for image in (x, y))
+    x, y = (image - image.mean(1, keepdim=True) for image in (x, y))
+    norm = (torch.linalg.vecdot(x, x) * torch.linalg.vecdot(y, y)).sqrt()
+    defined = ~(flat_x | flat_y) & (norm > 0)
+    value = torch.linalg.vecdot(x, y) / torch.where(defined, norm, 1.0)
+    return torch.where(defined, value, (flat_x & flat_y).double())

@@ -1,0 +1,89 @@
+"""Spectral fidelity: spectral angle and relative global error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from imaging import Sensor
+from metrics.base import register
+
+EPS = 2.0**-52
+
+
+@register(
+    title="SAM",
+    direction="lower",
+    best=0.0,
+    unit="°",
+    convention="DLPan: degrees, mean over the pixels where both spectra have a norm, no shift, no clipping of images",
+    reference="Yuhas, Goetz, Boardman, JPL Airborne Geoscience Workshop, 1992; Vivone et al., doi 10.1109/MGRS.2020.3019315",
+)
+def sam(fused: Tensor, gt: Tensor) -> Tensor:
+    """Mean spectral angle.
+
+    Pixels where either spectrum is zero are left out. If that leaves none, the value is 0 for equal images and else 90.
+
+    Args:
+        fused: fused images (B, C, H, W) in digital numbers.
+        gt: ground truth of the same shape.
+
+    Returns:
+        (B,) float64 in degrees, [0, 180].
+    """
+    angle, valid = _angles(fused, gt)
+    count = valid.sum((-2, -1))
+    equal = (fused == gt).flatten(1).all(1)
+    return torch.where(count > 0, angle.sum((-2, -1)) / count.clamp(min=1), torch.where(equal, 0.0, 90.0).double())
+
+
+def sam_map(fused: Tensor, gt: Tensor) -> Tensor:
+    """Spectral angle of every pixel, (B, H, W) float64 in degrees; 0 where either spectrum is zero."""
+    return _angles(fused, gt)[0]
+
+
+def _angles(fused: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
+    shape = (fused.shape[0], *fused.shape[-2:])
+    dot, power, power_gt = (torch.zeros(shape, dtype=torch.float64, device=fused.device) for _ in range(3))
+    # Band by band: a float64 copy of a hyperspectral cube would be needlessly large.
+    for band in range(fused.shape[1]):
+        x, y = fused[:, band].double(), gt[:, band].double()
+        dot.addcmul_(x, y)
+        power.addcmul_(x, x)
+        power_gt.addcmul_(y, y)
+    norm = (power * power_gt).sqrt_()
+    valid = norm > 0
+    # Rounding can push a cosine above 1; its complex arc cosine has real part 0, which is what the toolbox keeps.
+    cosine = torch.where(valid, dot / norm, 1.0).clamp_(-1, 1)
+    return torch.rad2deg(cosine.acos_()), valid
+
+
+@register(
+    title="ERGAS",
+    direction="lower",
+    best=0.0,
+    convention="DLPan: 100 / ratio, band means of the reference; bands of mean zero divide by 2^-52",
+    reference="Wald, Data Fusion, Presses des Mines, 2002; Vivone et al., doi 10.1109/MGRS.2020.3019315",
+)
+def ergas(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
+    """Relative dimensionless global error in synthesis: (100 / ratio) sqrt(mean over bands of MSE / mean^2).
+
+    Values of different ratios must not be compared.
+
+    Args:
+        fused: fused images (B, C, H, W) in digital numbers.
+        gt: ground truth of the same shape.
+        sensor: its ratio scales the value.
+
+    Returns:
+        (B,) float64, 0 or more.
+    """
+    mse = band_mse(fused, gt)
+    mean = gt.mean((-2, -1), dtype=torch.float64)
+    relative = mse / torch.where(mean == 0, EPS, mean) ** 2
+    return 100 / sensor.ratio * relative.mean(-1).sqrt()
+
+
+def band_mse(fused: Tensor, gt: Tensor) -> Tensor:
+    """Mean squared error of every band, (B, C) float64."""
+    return (fused - gt).square_().mean((-2, -1), dtype=torch.float64)

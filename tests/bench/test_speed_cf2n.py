@@ -1,0 +1,70 @@
+"""Speed of CF2N against plain 3x3 convolutions with the same number of products, on one thread."""
+
+import time
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+import methods
+from imaging import sensors
+
+# 46 convolutions 32 -> 32 do 1,736 M products at 64x64, CF2N 1,738 M.
+LAYERS, WIDTH = 46, 32
+SIZES = [(8, 32), (1, 64)]
+# Reached on a 2-core machine: 1.5 to 1.9. An unfolded convolution with autograd needs 3 to 6.
+LIMIT = 2.6
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def plain(batch, size):
+    torch.manual_seed(0)
+    net = nn.Sequential(*(nn.Conv2d(one, other, 3, padding=1) for one, other in pairwise([WIDTH] * (LAYERS + 1))))
+    x = torch.rand(batch, WIDTH, size, size).contiguous(memory_format=torch.channels_last)
+    return net, (x,)
+
+
+def cf2n(batch, size):
+    torch.manual_seed(0)
+    lms, guide = torch.rand(batch, 8, size, size) * 2047, torch.rand(batch, 1, size, size) * 2047
+    return methods.create("cf2n", sensor=sensors.get("wv3")), (lms[..., ::4, ::4], lms, guide)
+
+
+def forward(net, images):
+    with torch.inference_mode():
+        return net(*images)
+
+
+def step(net, images):
+    net.zero_grad()
+    net(*images).abs().mean().backward()
+
+
+@pytest.mark.parametrize(("batch", "size"), SIZES)
+@pytest.mark.parametrize("work", [forward, step])
+@pytest.mark.parametrize("build", [plain, cf2n])
+def test_time(benchmark, build, work, batch, size):
+    net, images = build(batch, size)
+    benchmark.group = f"{work.__name__} {batch}x{size}x{size}"
+    benchmark.pedantic(work, (net, images), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("work", [forward, step])
+def test_cost_of_adaptive_kernels_is_bounded(work):
+    pairs = [plain(8, 32), cf2n(8, 32)]
+    times = [[], []]
+    for _ in range(4):
+        for (net, images), seen in zip(pairs, times, strict=True):
+            start = time.process_time()
+            work(net, images)
+            seen.append(time.process_time() - start)
+    base, own = (min(seen) for seen in times)
+    assert own < LIMIT * base, f"CF2N took {own / base:.2f} times the {base * 1e3:.0f} ms of plain convolutions"
