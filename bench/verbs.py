@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 def call(options: argparse.Namespace) -> int:
     """Run the verb that was asked for and return the exit code."""
-    from bench.launch import run
-
     verbs = {"run": run, "list": list_all, "info": info, "data": data, "report": report}
     return verbs[options.verb](options)
 
@@ -34,6 +32,13 @@ def console() -> Console:
     """Standard output; wide enough in a pipe that no table is cut."""
     out = Console(highlight=False)
     return out if out.is_terminal else Console(highlight=False, width=max(out.width, 120))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, run and report; see `bench.launch`."""
+    from bench import launch
+
+    return launch.run(options)
 
 
 def list_all(options: argparse.Namespace) -> int:

@@ -65,6 +65,11 @@ class UserScene(Dataset):
         self.notices += _shift_notice(images, self.sensor)
         self._splits = self._build(images, holdout, patch)
 
+    @property
+    def label(self) -> str:
+        """Folder name of its results: key and the first digits of the fingerprint, so that scenes of one name stay apart."""
+        return f"{self.key}-{self.fingerprint[:6]}"
+
     def split(self, name: str) -> Split:
         """Return a split; an empty one where the scene cannot give it."""
         self.check_split(name)

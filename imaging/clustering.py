@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 # Distances held at once; keeps (clusters x pixels) of a whole scene out of memory.
-PIECE = 2**22
+PIECE = 2**18
+# Centres are found from at most about twice so many pixels, evenly spaced.
+SAMPLE = 2**13
 
 
 def kmeans(features: Tensor, count: int, rounds: int = 100) -> Tensor:
@@ -16,15 +18,15 @@ def kmeans(features: Tensor, count: int, rounds: int = 100) -> Tensor:
     The first centres are the means of `count` equally large groups of pixels, ordered by the sum of their features.
 
     Args:
-        features: (B, F, N), one column a pixel; N is at least `count`.
+        features: (B, F, N), one column a pixel.
         count: number of clusters K.
         rounds: at most so many Lloyd iterations; they stop when no pixel changes its cluster.
 
     Returns:
         centres (B, K, F) float64. A cluster that loses all its pixels keeps its centre.
     """
-    features = features.double()
-    order = features.sum(1).argsort(-1, stable=True)
+    features = features[..., :: max(1, features.shape[-1] // SAMPLE)].double()
+    order = features.sum(1).argsort(dim=-1, stable=True)
     rank = torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1], device=order.device).expand_as(order))
     labels = rank * count // order.shape[-1]
     centres = features.new_zeros(len(features), count, features.shape[1])

@@ -39,6 +39,9 @@ def evaluate(entry: Entry, fused: Tensor, scene: Scene, *, sensor: Sensor, borde
     unknown = set(options) - accepted - set(COMMON)
     if unknown:
         raise TypeError(f"{card.key} takes {', '.join(sorted(accepted | set(COMMON)))}; got {', '.join(sorted(unknown))}")
+    convention = options.get("convention", COMMON["convention"])
+    if convention != COMMON["convention"] and "convention" not in accepted:
+        raise ValueError(f"{card.key} knows the convention '{COMMON['convention']}' only, got '{convention}'")
     chosen = {name: value for name, value in (COMMON | options | {"sensor": sensor}).items() if name in accepted}
     values: Tensor = function(fused, **images, **chosen)
     return values

@@ -123,7 +123,10 @@ def qnr(
     alpha: float = 1,
     beta: float = 1,
 ) -> Tensor:
-    """Quality with no reference, (B,) float64 up to 1; arguments and errors as in `d_lambda` and `d_s`."""
+    """Quality with no reference.
+
+    Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda` and `d_s`.
+    """
     spectral = 1 - d_lambda(fused, lms, block=block, p=p)
     spatial = 1 - d_s(fused, lms, guide, sensor=sensor, block=block, q=q)
     return spectral**alpha * spatial**beta
@@ -137,6 +140,9 @@ def qnr(
     reference="Aiazzi et al., IGARSS 2014:2850-2853; Vivone et al., doi 10.1109/MGRS.2020.3019315",
 )
 def hqnr(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int = 32, q: float = 1) -> Tensor:
-    """Hybrid quality with no reference, (B,) float64 up to 1; arguments and errors as in `d_lambda_k` and `d_s`."""
+    """Hybrid quality with no reference.
+
+    Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda_k` and `d_s`.
+    """
     spectral = 1 - d_lambda_k(fused, lms, sensor=sensor, block=block)
     return spectral * (1 - d_s(fused, lms, guide, sensor=sensor, block=block, q=q))

@@ -41,7 +41,10 @@ def psnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
 )
 def mpsnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
-    """Mean over bands of the peak signal-to-noise ratio; arguments and result as in `psnr`."""
+    """Mean over bands of the peak signal-to-noise ratio.
+
+    Arguments and result as in `psnr`.
+    """
     return _decibel(band_mse(fused, gt), sensor.scale).mean(-1)
 
 
@@ -58,7 +61,10 @@ def _decibel(mse: Tensor, peak: float) -> Tensor:
     reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
 )
 def rmse(fused: Tensor, gt: Tensor) -> Tensor:
-    """Root mean squared error over pixels and bands of (B, C, H, W) images, (B,) float64 in digital numbers."""
+    """Root mean squared error over pixels and bands.
+
+    Images are (B, C, H, W) in digital numbers; returns (B,) float64 in digital numbers.
+    """
     return band_mse(fused, gt).mean(-1).sqrt()
 
 
@@ -71,7 +77,10 @@ def rmse(fused: Tensor, gt: Tensor) -> Tensor:
     reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
 )
 def mae(fused: Tensor, gt: Tensor) -> Tensor:
-    """Mean absolute error over pixels and bands of (B, C, H, W) images, (B,) float64 in digital numbers."""
+    """Mean absolute error over pixels and bands.
+
+    Images are (B, C, H, W) in digital numbers; returns (B,) float64 in digital numbers.
+    """
     return (fused - gt).abs_().mean((1, 2, 3), dtype=torch.float64)
 
 
@@ -83,7 +92,10 @@ def mae(fused: Tensor, gt: Tensor) -> Tensor:
     reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
 )
 def cc(fused: Tensor, gt: Tensor) -> Tensor:
-    """Correlation coefficient, mean over bands of (B, C, H, W) images, (B,) float64 in [-1, 1]."""
+    """Correlation coefficient, mean over bands.
+
+    Images are (B, C, H, W); returns (B,) float64 in [-1, 1].
+    """
     return torch.stack([_pearson(fused[:, band], gt[:, band]) for band in range(gt.shape[1])], -1).mean(-1)
 
 

@@ -6,10 +6,49 @@ import numpy as np
 
 from datasets.simulated.canvas import Box, Canvas, Palette
 
-FLAT = ("bitumen", "roof gravel", "roof gravel", "old concrete", "concrete", "membrane", "slate", "zinc", "zinc", "shingle", "shingle", "asphalt")
-SHEDS = ("zinc", "zinc", "zinc", "zinc", "zinc", "zinc", "membrane", "old concrete", "roof gravel", "slate", "rust", "blue metal", "red metal", "green metal")
+FLAT = (
+    "bitumen",
+    "roof gravel",
+    "roof gravel",
+    "old concrete",
+    "concrete",
+    "membrane",
+    "slate",
+    "zinc",
+    "zinc",
+    "shingle",
+    "shingle",
+    "asphalt",
+)
+SHEDS = (
+    "zinc",
+    "zinc",
+    "zinc",
+    "zinc",
+    "zinc",
+    "zinc",
+    "membrane",
+    "old concrete",
+    "roof gravel",
+    "slate",
+    "rust",
+    "blue metal",
+    "red metal",
+    "green metal",
+)
 TILES = ("clay tile", "clay tile", "old tile", "shingle", "shingle", "slate", "zinc")
-CARS = ("white paint", "white paint", "silver paint", "silver paint", "silver paint", "dark paint", "dark paint", "slate", "red paint", "blue paint")
+CARS = (
+    "white paint",
+    "white paint",
+    "silver paint",
+    "silver paint",
+    "silver paint",
+    "dark paint",
+    "dark paint",
+    "slate",
+    "red paint",
+    "blue paint",
+)
 
 
 class Builder:
@@ -90,7 +129,9 @@ class Builder:
         along_x = box.width > box.depth
         for span in range(spans):
             a, b = span / spans, (span + 1) / spans
-            self.pitched(box.part(0, a, 1, b) if along_x else box.part(a, 0, b, 1), height, label, False, float(rng.uniform(0.06, 0.2)))
+            self.pitched(
+                box.part(0, a, 1, b) if along_x else box.part(a, 0, b, 1), height, label, False, float(rng.uniform(0.06, 0.2))
+            )
         rows, columns = canvas.pixels(box)
         length = (columns.stop - columns.start) if along_x else (rows.stop - rows.start)
         metres = np.arange(length) / canvas.scale
@@ -135,5 +176,9 @@ class Builder:
             glass = self.palette.pick("dark paint", count=3)
             for low, high in ((0.2, 0.33), (0.74, 0.86)):
                 a, b = -length / 2 + low * length, -length / 2 + high * length
-                pane = Box(x + a, y - half[1] * 0.85, x + b, y + half[1] * 0.85) if along_x else Box(x - half[0] * 0.85, y + a, x + half[0] * 0.85, y + b)
+                pane = (
+                    Box(x + a, y - half[1] * 0.85, x + b, y + half[1] * 0.85)
+                    if along_x
+                    else Box(x - half[0] * 0.85, y + a, x + half[0] * 0.85, y + b)
+                )
                 self.canvas.paint(pane, glass, height * 0.8)

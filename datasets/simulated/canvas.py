@@ -38,9 +38,7 @@ class Box(NamedTuple):
 
     def part(self, x0: float, y0: float, x1: float, y1: float) -> Box:
         """A sub-box given in shares (0 to 1) of this one."""
-        return Box(
-            self.x0 + x0 * self.width, self.y0 + y0 * self.depth, self.x0 + x1 * self.width, self.y0 + y1 * self.depth
-        )
+        return Box(self.x0 + x0 * self.width, self.y0 + y0 * self.depth, self.x0 + x1 * self.width, self.y0 + y1 * self.depth)
 
     def halves(self, share: float) -> tuple[Box, Box]:
         """Cut across the longer side at a share of it."""
@@ -125,10 +123,21 @@ class Canvas:
             self.paint(box, label, height)
         elif thin > 0.2:
             grow = (1.02 / self.scale - min(box.width, box.depth)) / 2
-            wide = Box(box.x0 - grow, box.y0, box.x1 + grow, box.y1) if box.width < box.depth else Box(box.x0, box.y0 - grow, box.x1, box.y1 + grow)
+            wide = (
+                Box(box.x0 - grow, box.y0, box.x1 + grow, box.y1)
+                if box.width < box.depth
+                else Box(box.x0, box.y0 - grow, box.x1, box.y1 + grow)
+            )
             self.paint(wide, label, height, mix=1.0 - thin)
 
-    def cover(self, where: NDArray[np.intp], label: int | Labels, height: float | Image = 0.0, gain: float | Image = 1.0, mix: float | Image = 0.0) -> None:
+    def cover(
+        self,
+        where: NDArray[np.intp],
+        label: int | Labels,
+        height: float | Image = 0.0,
+        gain: float | Image = 1.0,
+        mix: float | Image = 0.0,
+    ) -> None:
         """Cover pixels named by flat index."""
         self.label.reshape(-1)[where] = label
         self.height.reshape(-1)[where] = height

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from datasets.base import SPLITS
 from datasets.simulated import optics
-from datasets.simulated.render import KINDS, render
+from datasets.simulated.compose import KINDS
+from datasets.simulated.render import render
 from imaging import Sensor, sensors
 
 # Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
@@ -100,9 +101,8 @@ def load(chunk: Chunk, folder: Path) -> Arrays:
     if path.exists():
         try:
             # Every member carries a CRC-32 that reading checks.
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ("gt" if chunk.split != "full" else "truth", "ms", "pan")}
-            return arrays
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return {name: file[name] for name in ("gt" if chunk.split != "full" else "truth", "ms", "pan")}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             path.unlink(missing_ok=True)
     arrays = chunk.make()

@@ -10,7 +10,23 @@ from datasets.simulated.buildings import Builder
 from datasets.simulated.canvas import Box, Canvas, Image, Palette
 from datasets.simulated.texture import Field, smooth
 
-CROPS = ("crop", "crop", "young crop", "ripe crop", "stubble", "dry soil", "wet soil", "meadow", "lawn", "dry grass", "young crop", "dry soil", "stubble", "rapeseed", "red soil")
+CROPS = (
+    "crop",
+    "crop",
+    "young crop",
+    "ripe crop",
+    "stubble",
+    "dry soil",
+    "wet soil",
+    "meadow",
+    "lawn",
+    "dry grass",
+    "young crop",
+    "dry soil",
+    "stubble",
+    "rapeseed",
+    "red soil",
+)
 
 
 def fields(canvas: Canvas, palette: Palette, rng: np.random.Generator, visible: Callable[[Box], bool]) -> None:
@@ -51,7 +67,13 @@ def _parcel(canvas: Canvas, palette: Palette, rng: np.random.Generator, box: Box
         for place in np.arange(0.0, box.width, 3.5):
             if rng.uniform() < 0.7:
                 radius = float(rng.uniform(1.2, 3.8))
-                canvas.plant(box.x0 + float(place), box.y0 + float(rng.normal(0, 0.7)), radius, radius * 1.5, palette.pick("broadleaf", "dark leaf", "bare twigs"))
+                canvas.plant(
+                    box.x0 + float(place),
+                    box.y0 + float(rng.normal(0, 0.7)),
+                    radius,
+                    radius * 1.5,
+                    palette.pick("broadleaf", "dark leaf", "bare twigs"),
+                )
 
 
 def _rows(canvas: Canvas, rng: np.random.Generator, box: Box, along_x: bool) -> None:
@@ -81,10 +103,18 @@ def _farm(build: Builder, box: Box) -> None:
             build.hall(part, float(rng.uniform(3.5, 6)))
     for _ in range(int(rng.integers(4, 30))):
         radius = float(rng.uniform(1.5, 4.5))
-        build.canvas.plant(float(rng.uniform(box.x0, box.x1)), float(rng.uniform(box.y0, box.y1)), radius, radius * 1.5, build.palette.pick("broadleaf", "conifer"))
+        build.canvas.plant(
+            float(rng.uniform(box.x0, box.x1)),
+            float(rng.uniform(box.y0, box.y1)),
+            radius,
+            radius * 1.5,
+            build.palette.pick("broadleaf", "conifer"),
+        )
 
 
-def grove(canvas: Canvas, palette: Palette, rng: np.random.Generator, density: Field, radius: float, leaves: tuple[str, ...]) -> None:
+def grove(
+    canvas: Canvas, palette: Palette, rng: np.random.Generator, density: Field, radius: float, leaves: tuple[str, ...]
+) -> None:
     """Plant trees on a jittered lattice wherever a uniform draw falls below `density`, sampled at the tree's foot."""
     step = 1.35 * radius
     count = int(canvas.extent / step) + 1
@@ -136,7 +166,9 @@ def coast(canvas: Canvas, palette: Palette, rng: np.random.Generator, distance: 
         canvas.cover(np.flatnonzero(breaker & (flat > 0) & (wind.reshape(-1) > -0.2)), palette.add("foam"), mix=0.4)
 
 
-def avenue(canvas: Canvas, palette: Palette, rng: np.random.Generator, across: Field, along: Field, width: float, paved: bool) -> None:
+def avenue(
+    canvas: Canvas, palette: Palette, rng: np.random.Generator, across: Field, along: Field, width: float, paved: bool
+) -> None:
     """A road by distance: `across` metres from its axis and `along` it; paved ones get lanes, kerbs, marks and cars."""
     index = np.flatnonzero(np.abs(across.reshape(-1)) < width / 2 + (2.5 if paved else 0.8))
     v, u = across.reshape(-1)[index], along.reshape(-1)[index]
@@ -159,7 +191,9 @@ def avenue(canvas: Canvas, palette: Palette, rng: np.random.Generator, across: F
     _traffic(canvas, palette, rng, index, v, u, lanes)
 
 
-def _traffic(canvas: Canvas, palette: Palette, rng: np.random.Generator, index: np.ndarray, v: Image, u: Image, lanes: tuple[float, ...]) -> None:
+def _traffic(
+    canvas: Canvas, palette: Palette, rng: np.random.Generator, index: np.ndarray, v: Image, u: Image, lanes: tuple[float, ...]
+) -> None:
     from datasets.simulated.buildings import CARS
 
     labels = np.array([palette.pick(*CARS) for _ in range(24)], dtype=np.uint16)

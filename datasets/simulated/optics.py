@@ -81,7 +81,13 @@ def sunlight() -> Spectrum:
     metre = WAVELENGTHS * 1e-9
     planck = metre**-5 / np.expm1(1.4388e-2 / (metre * 5778.0))
     depth = 0.09 * (550.0 / WAVELENGTHS) ** 3 + 0.08
-    for centre, width, strength in ((688.0, 4.0, 0.15), (720.0, 10.0, 0.15), (762.0, 5.0, 0.5), (822.0, 10.0, 0.12), (940.0, 22.0, 0.6)):
+    for centre, width, strength in (
+        (688.0, 4.0, 0.15),
+        (720.0, 10.0, 0.15),
+        (762.0, 5.0, 0.5),
+        (822.0, 10.0, 0.12),
+        (940.0, 22.0, 0.6),
+    ):
         depth = depth + strength * np.exp(-(((WAVELENGTHS - centre) / width) ** 2))
     irradiance = planck * np.exp(-depth)
     return np.asarray(irradiance / irradiance.max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import fft
 
@@ -49,7 +50,9 @@ def fractal(rng: np.random.Generator, size: int, first: int, octaves: int, gain:
         basis @ rng.standard_normal((basis.shape[1],) * 2, dtype=np.float32) * np.float32(gain**octave / norm)
         for octave, basis in enumerate(bases)
     ]
-    return np.asarray(np.hstack(left) @ np.hstack(bases).T, dtype=np.float32)
+    # torch, because its thread count is fixed while a scene is made.
+    product = torch.from_numpy(np.hstack(left)) @ torch.from_numpy(np.hstack(bases)).T
+    return np.asarray(product.numpy(), dtype=np.float32)
 
 
 @lru_cache(maxsize=32)

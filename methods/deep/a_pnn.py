@@ -29,7 +29,7 @@ def _unpadded(inputs: int, outputs: int, size: int) -> nn.Conv2d:
     tasks={"ms", "hs"},
     title="A-PNN",
     year=2018,
-    paper="Scarpa, Vitale, Cozzolino, IEEE TGRS 56(9):5443-5457",
+    paper="Scarpa, Vitale, Cozzolino, IEEE TGRS 56(9), 2018",
     doi="10.1109/TGRS.2018.2817393",
     licence="GPL-3.0 (DLPan-Toolbox); written from a fact sheet, not from that code",
     faithful="layers, replicated test border and residual as in the DLPan-Toolbox; 48 filters as in its code and WV3 file",

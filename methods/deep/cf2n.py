@@ -17,6 +17,7 @@ from methods.base import Network, register
 from methods.deep._adaptive import adaptive_conv, shared_adaptive_conv
 from methods.deep._layers import (
     AdaptiveWeightedFusion,
+    DilatedDepthwise,
     HeadResidualBlock,
     Pointwise,
     convolution,
@@ -82,7 +83,7 @@ class FrequencySelection(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.near = convolution(channels, channels, groups=channels)
-        self.far = convolution(channels, channels, groups=channels, dilation=3)
+        self.far = DilatedDepthwise(channels, dilation=3)
         self.squeeze_near = Pointwise(channels, channels // 2)
         self.squeeze_far = Pointwise(channels, channels // 2)
         self.gates = convolution(2, 2, 7)

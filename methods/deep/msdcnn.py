@@ -47,7 +47,7 @@ class MultiScaleBranch(nn.Sequential):
     tasks={"ms", "hs", "sar"},
     title="MSDCNN",
     year=2018,
-    paper="Yuan, Wei, Meng, Shen, Zhang, IEEE JSTARS 11(3):978-989",
+    paper="Yuan, Wei, Meng, Shen, Zhang, IEEE JSTARS 11(3), 2018",
     doi="10.1109/JSTARS.2018.2794888",
     licence="GPL-3.0 (DLPan-Toolbox); written from a fact sheet, not from that code",
     faithful="equal to the DLPan-Toolbox network with its published weights (WV3, QB)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +49,7 @@ class SpanConvolution(nn.Module):
 class SpanConv(OfficialNetwork):
     """LightNet: lms plus the details that a chain of SpanConv layers finds in the guide and lms."""
 
-    official = {
+    official: ClassVar = {
         f"layers.{place}.{branch}.{part}": f"{name}.{kind}_{number}"
         for place, name in PLACES.items()
         for number, branch in enumerate(("first", "second"), start=1)

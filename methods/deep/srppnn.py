@@ -41,7 +41,7 @@ def _details(guide: Tensor, factor: int) -> Tensor:
     tasks={"ms", "hs"},
     title="SRPPNN",
     year=2021,
-    paper="Cai, Huang, IEEE TGRS 59(6):5206-5220",
+    paper="Cai, Huang, IEEE TGRS 59(6), 2021",
     doi="10.1109/TGRS.2020.3015878",
     licence="Apache-2.0 (CF2N's port); written from a fact sheet, not from that code",
     faithful="equal to the port in the CF2N repository on shared weights given by a formula",

@@ -82,7 +82,11 @@ class TDNet(RatioFourNetwork, OfficialNetwork):
             for ours, theirs in MSDCNN.official.items()
             if ours.startswith("deep.")
         }
-        | {f"inject.{level}.gate.{place}": f"{gate}.pa.{place}" for level, gate in enumerate(("mrab", "mrab2")) for place in (0, 2, 4)}
+        | {
+            f"inject.{level}.gate.{place}": f"{gate}.pa.{place}"
+            for level, gate in enumerate(("mrab", "mrab2"))
+            for place in (0, 2, 4)
+        }
     )
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:

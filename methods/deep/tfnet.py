@@ -45,7 +45,7 @@ class Encoder(nn.Module):
     tasks={"ms", "hs", "sar"},
     title="TFNet",
     year=2020,
-    paper="Liu, Liu, Wang, Information Fusion 55:1-15",
+    paper="Liu, Liu, Wang, Information Fusion 55, 2020",
     doi="10.1016/j.inffus.2019.07.010",
     licence="none stated (liouxy/tfnet_pytorch); written from a fact sheet, not from that code",
     faithful="the paper's TFNet, equal to the released network on shared weights given by a formula; data stretched to [-1, 1]",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from imaging.operators import AxisOperator
 from imaging.resampling import imresize, resizer
 
 # An upper bound of the eigenvalues of D D', D being the forward differences along rows and columns.
@@ -36,18 +37,22 @@ class Problem:
 class Solver:
     """Runs the iterations strip by strip, so that intermediate images never leave the cache.
 
-    `scaled` is alpha x; `dual_rows` has a row of zeros on top, and its last row, like the last column of `dual_columns`,
-    stays zero: so the adjoint of the differences needs no special case at the far borders.
+    `scaled` is alpha x, `share` the adjoint differences of the dual. `dual_rows` has a row of zeros on top, and its last
+    row, like the last column of `dual_columns`, stays zero: so the adjoint needs no special case at the far borders.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         (batch, bands, low_height, low_width), (height, width) = problem.ms.shape, problem.guide.shape[-2:]
         self.scaled = problem.ms.new_zeros(batch, bands, height, width)
+        self.share, self.dual_columns = torch.zeros_like(self.scaled), torch.zeros_like(self.scaled)
         self.dual_rows = problem.ms.new_zeros(batch, bands, height + 1, width)
-        self.dual_columns = torch.zeros_like(self.scaled)
+        self.narrow = resizer(width, 1 / problem.ratio, "linear")
         self.widen = resizer(low_width, problem.ratio, "linear")
-        self.heighten = resizer(low_height, problem.ratio, "linear").along_columns(torch.eye(low_height)).T.to(problem.ms)
+        self.shorten = _matrix(resizer(height, 1 / problem.ratio, "linear")).to(problem.ms)
+        self.heighten = _matrix(resizer(low_height, problem.ratio, "linear")).to(problem.ms)
+        # `scaled` with its rows already brought to the low resolution.
+        self.short = problem.ms.new_zeros(batch, bands, low_height, width)
         self.shares = (-problem.weights / problem.alpha)[..., 0].mT
         strips = _strips(height, height if problem.ms.is_cuda else max(2, STRIP // (batch * bands * width)))
         shape = (batch, bands, max(bottom - top for top, bottom in strips) + 1, width)
@@ -60,12 +65,17 @@ class Solver:
         """The image after so many iterations, (B, C, H, W)."""
         problem = self.problem
         for _ in range(iterations):
-            wide = self.widen.along_columns(problem.ms - imresize(self.scaled, 1 / problem.ratio, "linear") / problem.alpha)
+            wide = self.widen.along_columns(problem.ms - self.narrow.along_columns(self.short) / problem.alpha)
+            self.short.zero_()
             for strip in self.strips:
                 strip.aim(wide)
                 strip.ascend()
                 strip.renew()
         return self.scaled / problem.alpha
+
+
+def _matrix(operator: AxisOperator) -> Tensor:
+    return operator.along_columns(torch.eye(operator.size)).T.contiguous()
 
 
 def _strips(height: int, rows: int) -> list[tuple[int, int]]:
@@ -81,68 +91,72 @@ class _Strip:
     """
 
     def __init__(self, solver: Solver, top: int, bottom: int) -> None:
-        height = solver.scaled.shape[-2]
-        self.last = bottom == height
-        self.solver, self.count, self.inner = solver, bottom - top, bottom - top - self.last
+        self.last = bottom == solver.scaled.shape[-2]
+        count, inner = bottom - top, bottom - top - self.last
         first, end = top + (top > 0), bottom + (not self.last)
-        new, rows = slice(first - top, end - top), slice(top, bottom)
-        self.aimed = solver.scaled[:, :, first:end]
-        self.guide = solver.problem.guide[:, :, first:end].flatten(2)
-        self.lack = solver.lack[:, :, : end - first]
-        self.goal, self.free = solver.goal[:, :, new], solver.free[:, :, new]
-        heighten = solver.heighten[first:end]
-        used = heighten.abs().sum(0).nonzero()
-        self.low = slice(int(used[0]), int(used[-1]) + 1)
-        self.heighten = heighten[:, self.low].expand(solver.goal.shape[0] * solver.goal.shape[1], -1, -1)
-        self.goal_dual = _Dual(solver, first, end)
-        self.old, self.old_below = solver.scaled[:, :, rows], solver.scaled[:, :, top + 1 : top + 1 + self.inner]
-        self.down, self.right = solver.down[:, :, : self.count], solver.right[:, :, : self.count]
-        self.dual = _Dual(solver, top, bottom)
+        self.solver, self.rate = solver, 2 / (solver.problem.smoothness * BOUND)
+        # Rows whose goal is new.
+        old, guide, new = solver.scaled[:, :, first:end], solver.problem.guide[:, :, first:end], slice(first - top, end - top)
+        self.aimed, self.guide, self.lack = old, guide.flatten(2), solver.lack[:, :, : end - first]
+        self.goal, self.free, self.share = solver.goal[:, :, new], solver.free[:, :, new], solver.share[:, :, first:end]
+        self.low, matrix = _band(solver.heighten[first:end])
+        self.heighten = matrix.expand(old.shape[0] * old.shape[1], -1, -1)
+        # Rows that are renewed: differences as pairs of views.
+        self.old, self.new_share = solver.scaled[:, :, top:bottom], solver.share[:, :, top:bottom]
+        self.size, self.right = solver.down[:, :, :count], solver.right[:, :, :count, :-1]
+        self.inner_size, self.last_row = self.size[:, :, :inner], self.size[:, :, inner:]
+        self.old_pairs = _pairs(solver.scaled[:, :, top : top + inner + 1], count)
+        self.free_pairs = _pairs(solver.free[:, :, : inner + 1], count)
+        self.columns, self.above = solver.dual_columns[:, :, top:bottom], solver.dual_rows[:, :, top:bottom]
+        self.rows, self.below = solver.dual_rows[:, :, top + 1 : top + 1 + inner], solver.dual_rows[:, :, top + 1 : bottom + 1]
+        self.new_goal, self.spare = solver.goal[:, :, :count], (solver.goal, solver.free)
+        self.into, shorten = _band(solver.shorten[:, top:bottom].mT)
+        self.shorten = shorten.mT.expand(old.shape[0] * old.shape[1], -1, -1)
+        self.count = count
 
     def aim(self, wide: Tensor) -> None:
         """Goal of the data terms for the rows that are new: scaled + up(M - down(x)) + w (P - w'x)."""
-        solver = self.solver
-        torch.baddbmm(self.guide, solver.shares, self.aimed.flatten(2), out=self.lack.flatten(2))
-        torch.addcmul(self.aimed, solver.problem.weights, self.lack, out=self.goal)
+        torch.baddbmm(self.guide, self.solver.shares, self.aimed.flatten(2), out=self.lack.flatten(2))
+        torch.addcmul(self.aimed, self.solver.problem.weights, self.lack, out=self.goal)
         self.goal.flatten(0, 1).baddbmm_(self.heighten, wide[:, :, self.low].flatten(0, 1))
-        self.goal_dual.take_from(self.goal, out=self.free)
+        torch.sub(self.goal, self.share, out=self.free)
 
     def ascend(self) -> None:
         """One step of the dual: z <- (c z + D(free)) / (c + 2 alpha / smoothness |D x|)."""
-        solver, count, inner = self.solver, self.count, self.inner
-        size, right, old, free = self.down, self.right, self.old, solver.free
+        size, right = self.size, self.right
+        above, below, left, beside = self.old_pairs
+        torch.sub(below, above, out=self.inner_size)
         if self.last:
-            size[:, :, -1].zero_()
-        torch.sub(self.old_below, old[:, :, :inner], out=size[:, :, :inner])
-        torch.sub(old[..., 1:], old[..., :-1], out=right[..., :-1])
-        size.mul_(size).addcmul_(right, right).sqrt_()
-        torch.add(ONE, size, alpha=2 / (solver.problem.smoothness * BOUND), out=size)
-        rows, columns = self.dual.below[:, :, :inner], self.dual.columns
-        rows.add_(free[:, :, 1 : inner + 1], alpha=1 / BOUND).sub_(free[:, :, :inner], alpha=1 / BOUND).div_(size[:, :, :inner])
-        columns[..., :-1].add_(free[:, :, :count, 1:], alpha=1 / BOUND).sub_(free[:, :, :count, :-1], alpha=1 / BOUND)
-        columns.div_(size)
+            self.last_row.zero_()
+        torch.sub(beside, left, out=right)
+        size.mul_(size)[..., :-1].addcmul_(right, right)
+        torch.add(ONE, size.sqrt_(), alpha=self.rate, out=size)
+        above, below, left, beside = self.free_pairs
+        self.rows.add_(below, alpha=1 / BOUND).sub_(above, alpha=1 / BOUND).div_(self.inner_size)
+        self.columns[..., :-1].add_(beside, alpha=1 / BOUND).sub_(left, alpha=1 / BOUND)
+        self.columns.div_(size)
 
     def renew(self) -> None:
         """The new image: goal minus the share of the new dual; hand the row below to the next strip."""
-        goal, free, count = self.solver.goal, self.solver.free, self.count
-        self.dual.take_from(goal[:, :, :count], out=self.old)
+        torch.sub(self.above, self.below, out=self.new_share).sub_(self.columns)
+        self.new_share[..., 1:].add_(self.columns[..., :-1])
+        torch.sub(self.new_goal, self.new_share, out=self.old)
+        self.solver.short[:, :, self.into].flatten(0, 1).baddbmm_(self.shorten, self.old.flatten(0, 1))
         if not self.last:
-            goal[:, :, 0] = goal[:, :, count]
-            free[:, :, 0] = free[:, :, count]
+            for buffer in self.spare:
+                buffer[:, :, 0] = buffer[:, :, self.count]
 
 
-class _Dual:
-    """The dual on some rows."""
+def _pairs(x: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows of x and the rows below them; columns of its first rows and the columns beside them."""
+    return x[:, :, :-1], x[:, :, 1:], x[:, :, :count, :-1], x[:, :, :count, 1:]
 
-    def __init__(self, solver: Solver, top: int, bottom: int) -> None:
-        self.above, self.below = solver.dual_rows[:, :, top:bottom], solver.dual_rows[:, :, top + 1 : bottom + 1]
-        self.columns = solver.dual_columns[:, :, top:bottom]
 
-    def take_from(self, goal: Tensor, out: Tensor) -> None:
-        """Goal minus the adjoint differences of the dual."""
-        torch.add(goal, self.below, out=out)
-        out.sub_(self.above).add_(self.columns)
-        out[..., 1:].sub_(self.columns[..., :-1])
+def _band(matrix: Tensor) -> tuple[slice, Tensor]:
+    """The columns in which a banded matrix is not zero, and the matrix there."""
+    used = matrix.abs().sum(0).nonzero()
+    columns = slice(int(used[0]), int(used[-1]) + 1)
+    return columns, matrix[:, columns]
 
 
 def as_in_toolbox(problem: Problem, iterations: int) -> Tensor:

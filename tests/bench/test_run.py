@@ -11,7 +11,10 @@ import time
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from bench.cli import main
 from tests.bench.conftest import PLUGIN, ROOT
 
 RUN = ("--methods", "toy-net", "toy-copy", "--dataset", "toy")
@@ -90,18 +93,20 @@ def test_a_broken_dataset_is_a_failed_row(call):
         (("info",), "info needs a key"),
     ],
 )
-def test_a_wrong_request_is_one_line_and_exit_2(call, words, message):
-    done = call(*words)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_a_wrong_request_is_one_line_and_exit_2(command, capsys, words, message):
+    try:
+        code = main(command(*words)[2:])
+    except SystemExit as stop:
+        code = stop.code
+    said = capsys.readouterr().err
+    assert code == 2
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
 
 
-def test_a_missing_gpu_is_a_wrong_request(command):
-    words = [word for word in command("--methods", "toy-net", "--dataset", "toy") if word != "cpu"][:-1]
-    done = subprocess.run([*words, "--device", "cuda:99"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert "CUDA device" in done.stderr
+def test_a_missing_gpu_is_a_wrong_request(command, capsys):
+    assert main([*command("--methods", "toy-net", "--dataset", "toy")[2:], "--device", "cuda:99"]) == 2
+    assert "CUDA device" in capsys.readouterr().err
 
 
 def test_a_broken_plugin_is_reported_and_skipped(call, tmp_path):
@@ -114,18 +119,16 @@ def test_a_broken_plugin_is_reported_and_skipped(call, tmp_path):
     assert "toy-copy" in done.stdout
 
 
-def test_dry_run_writes_nothing(call, tmp_path):
-    done = call(*RUN, "--dry-run")
-    assert done.returncode == 0
-    assert "run: toy-net on toy-simulated, seed 42, toy-copy" in done.stdout
+def test_dry_run_writes_nothing(command, capsys, tmp_path):
+    assert main(command(*RUN, "--dry-run")[2:]) == 0
+    assert "run: toy-net on toy-simulated, seed 42, toy-copy" in capsys.readouterr().out
     assert not (tmp_path / "results").exists()
 
 
-def test_unwritable_results_are_a_wrong_request(call, tmp_path):
+def test_unwritable_results_are_a_wrong_request(command, capsys, tmp_path):
     (tmp_path / "results").write_text("a file where the folder should be")
-    done = call(*RUN)
-    assert done.returncode == 2
-    assert "cannot write to" in done.stderr
+    assert main(command(*RUN)[2:]) == 2
+    assert "cannot write to" in capsys.readouterr().err
 
 
 def test_several_seeds_and_workers(call, tmp_path):
@@ -149,21 +152,21 @@ def test_ctrl_c_then_again_gives_the_numbers_of_an_uninterrupted_run(command, ca
     straight = call("--methods", "toy-net", "--dataset", "toy", results="straight")
     assert straight.returncode == 0
     words = command("--methods", "toy-net", "--dataset", "toy", results="broken")
-    log = (tmp_path / "log").open("w+")
-    running = subprocess.Popen(
-        words, cwd=ROOT, env=os.environ | {"TOY_SLEEP": "0.5"}, stdout=log, stderr=log, start_new_session=True
-    )
-    _wait_for(lambda: "step 4/12" in (tmp_path / "log").read_text(), running)
-    os.killpg(running.pid, signal.SIGINT)
-    assert running.wait(timeout=60) == 130
+    slow = os.environ | {"TOY_SLEEP": "0.5"}
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(words, cwd=ROOT, env=slow, stdout=log, stderr=log, start_new_session=True)
+        _wait_for(lambda: "step 4/12" in (tmp_path / "log").read_text(), running)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(timeout=60) == 130
     assert "interrupted" in (tmp_path / "log").read_text()
     assert not list((tmp_path / "broken").rglob("record.json"))
     resumed = call("--methods", "toy-net", "--dataset", "toy", results="broken")
     assert resumed.returncode == 0
     assert "resumed at step" in resumed.stdout
-    for name in ("scores.csv", "weights.safetensors"):
-        first, second = (next((tmp_path / folder).rglob(f"seed-42/{name}")).read_bytes() for folder in ("straight", "broken"))
-        assert first == second
+    cells = [next((tmp_path / folder).rglob("seed-42")) for folder in ("straight", "broken")]
+    assert (cells[0] / "scores.csv").read_bytes() == (cells[1] / "scores.csv").read_bytes()
+    first, second = (load_file(cell / "weights.safetensors") for cell in cells)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def _wait_for(condition, process):

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
-def fill(network: nn.Module, scale: float, shapes: list[list[int]], rules: list[str]) -> None:
-    """Fill the parameters of `network`, which must come in the listed order with the listed shapes."""
-    parameters = list(network.named_parameters())
-    assert len(parameters) == len(shapes)
+def fill(network: nn.Module, rules: list[str], scale: float) -> None:
+    """Fill the parameters of `network` in their order by the rules "weight", "bias" or "scalar base v"."""
+    parameters = list(network.parameters())
     with torch.no_grad():
-        for k, ((name, parameter), shape, rule) in enumerate(zip(parameters, shapes, rules, strict=True)):
-            assert list(parameter.shape) == shape, f"{name}: expected {shape}, has {list(parameter.shape)}"
-            parameter.copy_(torch.from_numpy(values(k, shape, rule, scale)))
+        for k, (parameter, rule) in enumerate(zip(parameters, rules, strict=True)):
+            parameter.copy_(values(k, parameter.shape, rule, scale))
 
 
-def values(k: int, shape: list[int], rule: str, scale: float) -> np.ndarray:
-    """The float64 values of parameter `k` under a rule "weight", "bias" or "scalar base v"."""
-    count = int(np.prod(shape))
+def values(k: int, shape: torch.Size, rule: str, scale: float) -> Tensor:
+    """The values of parameter `k`; `scale` is the constant c."""
+    count = shape.numel()
     q = np.sin(12.9898 * np.arange(1.0, count + 1) + 78.233 * (k + 1)) * 43758.5453
     t = 2 * (q - np.floor(q)) - 1
     if rule == "weight":
@@ -32,4 +30,4 @@ def values(k: int, shape: list[int], rule: str, scale: float) -> np.ndarray:
         t *= 0.05
     else:
         t = float(rule.removeprefix("scalar base ")) + 0.05 * t
-    return t.reshape(shape)
+    return torch.from_numpy(t).reshape(shape)

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 import methods
 from imaging import sensors
 from methods.deep import _adaptive
 from methods.deep._adaptive import adaptive_conv, shared_adaptive_conv
-from methods.deep._layers import AdaptiveWeightedFusion, haar, high_pass, inverse_haar
+from methods.deep._layers import AdaptiveWeightedFusion, DilatedDepthwise, haar, high_pass, inverse_haar
 from methods.deep.cf2n import CF2N
 from tests.methods.test_deep import network, products, scene
 
@@ -101,6 +102,16 @@ def test_haar_is_the_definition_and_its_inverse_undoes_it():
     torch.testing.assert_close(inverse_haar(torch.cat(bands, 1)), x)
     assert torch.autograd.gradcheck(haar, (x,))
     assert torch.autograd.gradcheck(lambda x: inverse_haar(torch.cat(haar(x), 1)), (x,))
+
+
+def test_dilated_depthwise_equals_torch():
+    layer = DilatedDepthwise(3, dilation=3).double()
+    (x,) = leaves((2, 3, 8, 7))
+    actual, expected = layer(x), nn.Conv2d.forward(layer, x)
+    torch.testing.assert_close(actual, expected)
+    inputs, outer = [x, layer.weight, layer.bias], torch.randn_like(expected)
+    for one, other in zip(torch.autograd.grad(actual, inputs, outer), torch.autograd.grad(expected, inputs, outer), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_fusion_weights_shared_and_unique_parts():

@@ -212,3 +212,10 @@ def test_the_hypercomplex_product_keeps_norms():
 def test_two_hundred_bands(key):
     scene = make_scene(200, size=32, batch=1)
     assert bool(torch.isfinite(compute(key, scene.lms, scene)).all())
+
+
+def test_an_unknown_convention_is_refused():
+    image = torch.rand(1, 4, 64, 64, dtype=torch.float64) * 1000
+    scene = Scene(image[..., ::4, ::4], image, image[:, :1], image)
+    with pytest.raises(ValueError, match="convention 'dlpan' only, got 'mine'"):
+        metrics.compute("sam", image, scene, sensor=sensors.get("qb"), convention="mine")

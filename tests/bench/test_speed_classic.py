@@ -1,0 +1,65 @@
+"""Speed of classic operators, methods and indices: 512x512 pixels, 8 bands, float32, one thread.
+
+`pytest tests/bench/test_speed_classic.py` prints the table; compare machines by ratios, never by milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import methods
+import metrics
+from imaging import Scene, interp23, sensors
+from imaging.filters import mtf
+
+SENSOR = sensors.get("wv3")
+SIZE = 512
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    generator = torch.Generator().manual_seed(0)
+    gt = interp23(torch.rand(1, 8, SIZE // 4, SIZE // 4, generator=generator), 4) * 1500 + 200
+    ms = mtf(gt, SENSOR, step=4)
+    guide = gt.mean(1, keepdim=True) + 50 * torch.rand(1, 1, SIZE, SIZE, generator=generator)
+    return Scene(ms=ms, lms=interp23(ms, 4), guide=guide, gt=gt)
+
+
+def measure(benchmark, function, *arguments) -> None:
+    benchmark.extra_info["threads"] = torch.get_num_threads()
+    result = benchmark.pedantic(function, arguments, rounds=3, warmup_rounds=1)
+    assert bool(torch.isfinite(result).all())
+
+
+def test_interp23(benchmark, scene):
+    measure(benchmark, interp23, scene.ms, 4)
+
+
+def test_mtf(benchmark, scene):
+    measure(benchmark, mtf, scene.gt, SENSOR)
+
+
+@pytest.mark.parametrize("key", ["brovey", "gsa", "mtf-glp", "mtf-glp-hpm"])
+def test_method(benchmark, scene, key):
+    measure(benchmark, methods.create(key, sensor=SENSOR), scene.ms, scene.lms, scene.guide)
+
+
+@pytest.mark.parametrize("key", ["q2n", "sam", "ergas", "scc", "ssim", "uiqi", "qnr", "hqnr"])
+def test_index(benchmark, scene, key):
+    card = metrics.card(key)
+    options = {name: SENSOR for name in ("sensor",) if name in metrics.catalogue[key].arguments}
+    images = [scene.images()[name] for name in card.needs]
+    function = metrics.catalogue[key].load()
+    measure(benchmark, lambda: function(scene.lms, *images, **options))
