@@ -86,7 +86,7 @@ class SimulatedTwin(Dataset):
         images = len(split) if count is None else min(max(count, 0), len(split))
         chunks = [Chunk(self.key, self.seed, name, number) for number in range(-(-images // PER_CHUNK[name]))]
         missing = [(chunk, self.folder) for chunk in chunks if not chunk.file(self.folder).exists()]
-        processes = min(workers or len(os.sched_getaffinity(0)), len(missing))
+        processes = min(workers or os.cpu_count() or 1, len(missing))
         if processes > 1:
             with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
                 for _ in pool.map(prepare, missing):

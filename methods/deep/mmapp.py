@@ -105,9 +105,10 @@ def mixed_blocks(channels: int) -> nn.Sequential:
     licence="Apache-2.0 repository; written from a description of its layers, not from the code",
     faithful="layers and parameters as released, with a stack of blocks that is never used (`unused`, 134,970 parameters)",
     inferred=(
+        "the year is uncertain, as the paper is not identified",
         "guide of two bands: the first layer of the guide branch and the last stage take both",
         "LeCun initialisation of the convolutions; static adaptive kernels and shift kernels keep their own start",
-        "the adaptive convolution also computes the zeros between image rows: 1 % more multiplications at 64x64 than released",
+        "the adaptive convolution also computes the zeros between image rows: 1.4 % more multiplications at 64x64 than released",
         "trained by the benchmark's recipe on the final output only, without the released loss on three other outputs",
     ),
 )

@@ -127,7 +127,8 @@ class NarrowResidualBlock(nn.Module):
         "inside an S2Block: the first projection of a stream is correlated with itself, scaled by 1/sqrt(length) and passed "
         "through a softmax, the second is the value; the two results are multiplied element by element",
         "a residual block of the guide's stream stands before each step down or up, and its result is the stream's skip",
-        "images larger than the 64x64 training patch are fused in tiles of that size, three quarters apart, and averaged",
+        "images larger than the 64x64 training patch are fused in tiles of that size, three quarters apart, and "
+        "averaged: 75 G instead of 632 G multiplications at 256x256",
         "guide of two bands: the first convolution of its stream takes both; ratios other than 4: the pixel shuffle follows",
         "trained by the benchmark's recipe, not by the paper's",
     ),
