@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from methods.base import Method
 
-REPEATS_MIN_SECONDS = 0.6
+REPEATS_MIN_SECONDS = 0.3
 REDUCTIONS = ("sum", "mean", "amax", "amin", "max", "min", "var", "std", "norm", "softmax", "cumsum")
 MOVES = tuple(
     "view reshape permute transpose clone copy slice select cat stack empty zeros ones expand _to_copy detach unsqueeze squeeze "  # noqa: SIM905

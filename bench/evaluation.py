@@ -18,6 +18,8 @@ from methods.base import Method
 
 # Images of each split whose fused version is kept for figures.
 KEPT = {"reduced": 2, "full": 1}
+# Guide pixels; of a larger image the centre is kept, so that a whole satellite scene does not fill the disk.
+KEPT_SIDE = 1024
 
 
 class MethodOutputError(RuntimeError):
@@ -91,8 +93,10 @@ def score(
 
 
 def compact(image: torch.Tensor) -> np.ndarray:
-    """First image of a batch as (C, H, W): uint16 where digital numbers fit, float32 for SAR in dB and small fractions."""
-    first = image[0].cpu()
+    """Centre of the first image of a batch as (C, H, W): uint16 digital numbers, float32 for SAR in dB and small fractions."""
+    height, width = image.shape[-2:]
+    top, left = max(height - KEPT_SIDE, 0) // 2, max(width - KEPT_SIDE, 0) // 2
+    first = image[0, :, top : top + KEPT_SIDE, left : left + KEPT_SIDE].cpu()
     if float(first.max()) < 256:
         return first.float().numpy()
     return first.double().round().clamp(0, 65535).numpy().astype(np.uint16)

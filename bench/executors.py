@@ -56,6 +56,14 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
     return records
 
 
+def warm_up() -> None:
+    """Start the process that cells are forked from, so that it imports torch while the run is being planned."""
+    if _context().get_start_method() == "forkserver":
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
+
+
 def _context() -> BaseContext:
     # A spinning barrier makes several threads slower than one wherever another program wants a core (measured: 3 to 8 times).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -14,6 +14,7 @@ from bench import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Window = tuple[slice, slice]
@@ -24,6 +25,8 @@ STRETCH = (1.0, 99.0)
 LEFT, GAP, HEADER, FOOTER, MAX_CELL = 0.18, 0.03, 0.15, 0.36, 1.7
 # Bold letters of the title to an inch.
 LETTERS = 13.5
+# Pixels of the longer side of an overview; its cell is printed with fewer dots.
+OVERVIEW = 512
 ERRORS_REDUCED = ("error", "absolute error, mean over bands (DN)")
 ERRORS_FULL = ("detail", "absolute difference to the interpolated image (EXP), mean over bands (DN)")
 
@@ -153,7 +156,7 @@ def _column(axes: list[Axes], panel: Panel, window: Window, peak: float) -> Any:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} if panel.colours.ndim == 2 else {}
-    colours.imshow(panel.colours, **grey)
+    _overview(colours, panel.colours, **grey)
     rows, columns = window
     corner, side = (columns.start - 0.5, rows.start - 0.5), rows.stop - rows.start
     colours.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=style.BOX, linewidth=0.8))
@@ -166,4 +169,13 @@ def _column(axes: list[Axes], panel: Panel, window: Window, peak: float) -> Any:
     error.text(
         0.03, 0.03, f"{panel.error.mean():.1f}", transform=error.transAxes, color="white", fontsize=6, path_effects=outline
     )
-    return error.imshow(panel.error, cmap=style.ERRORS, vmin=0, vmax=peak)
+    return _overview(error, panel.error, cmap=style.ERRORS, vmin=0, vmax=peak)
+
+
+def _overview(axis: Axes, image: Array, **options: Any) -> AxesImage:
+    """Show a whole image; one that has several pixels a dot is averaged over blocks first, in the coordinates of the original."""
+    height, width = image.shape[:2]
+    step = max(max(height, width) // OVERVIEW, 1)
+    rows, columns = height // step * step, width // step * step
+    blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step, *image.shape[2:]).mean(axis=(1, 3))
+    return axis.imshow(blocks, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), **options)

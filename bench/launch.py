@@ -12,7 +12,7 @@ import datasets
 from bench import protocol, verbs
 from bench.environment import choose_device
 from bench.errors import UsageError
-from bench.executors import InterruptedRunError, run_dask, run_local
+from bench.executors import InterruptedRunError, run_dask, run_local, warm_up
 from bench.experiment import Plan, Settings, expand_methods, plan, prepare
 from bench.live import Live
 from bench.store import Record, Store
@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     out = verbs.console()
     settings = _settings(options)
     store = Store(settings.results)
+    if options.executor == "local" and not options.dry_run:
+        warm_up()
     try:
         planned = plan(settings, store)
     except DatasetError as error:

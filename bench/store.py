@@ -133,12 +133,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a compressed npz file atomically."""
+    """Write an npz file atomically; not compressed, since digital numbers shrink little and slowly."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
+            np.savez(stream, allow_pickle=False, **arrays)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

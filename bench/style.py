@@ -8,7 +8,7 @@ from typing import Any
 
 # Inches: the text width of a two-column journal page.
 PAGE_WIDTH = 7.16
-DPI = {"pdf": 300, "png": 200}
+DPI = {"pdf": 250, "png": 160}
 TEXT = "#222222"
 MUTED = "#767676"
 BOX = "#ffd400"
@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "ytick.major.width": 0.6,
     # Text stays text in a PDF, so that it can be searched and edited.
     "pdf.fonttype": 42,
+    "pdf.compression": 2,
 }
 
 

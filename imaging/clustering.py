@@ -45,5 +45,5 @@ def nearest(features: Tensor, centres: Tensor) -> Tensor:
     """Index of the centre nearest to every pixel: features (B, F, N), centres (B, K, F) -> (B, N) int64."""
     offset = (centres * centres).sum(-1, keepdim=True) / 2
     step = max(1, PIECE // (centres.shape[0] * centres.shape[1]))
-    parts = [(offset - centres @ piece.to(centres)).argmin(1) for piece in features.split(step, -1)]
+    parts = [(offset - centres @ piece.to(centres)).argmin(1) for piece in torch.split(features, step, -1)]
     return torch.cat(parts, -1)

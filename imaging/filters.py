@@ -59,9 +59,9 @@ def mtf_pan(x: Tensor, sensor: Sensor, ratio: int | None = None, step: int = 1) 
     return _filter(x, (sensor.pan_mtf,) * x.shape[1], ratio or sensor.ratio, SIZE - 1, step)
 
 
-def gaussian_low_pass(x: Tensor, ratio: int) -> Tensor:
-    """The toolbox's generic low-pass (gain 0.3) of x (B, C, H, W), replicate borders."""
-    return _filter(x, (0.3,) * x.shape[1], ratio, SIZE, 1)
+def gaussian_low_pass(x: Tensor, ratio: int, step: int = 1) -> Tensor:
+    """The toolbox's generic low-pass (gain 0.3) of x (B, C, H, W), replicate borders; `step` as in `mtf`."""
+    return _filter(x, (0.3,) * x.shape[1], ratio, SIZE, step)
 
 
 def glp_low_pass(x: Tensor, sensor: Sensor, ratio: int) -> Tensor:

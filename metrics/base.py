@@ -11,10 +11,11 @@ from torch import Tensor
 
 from catalogue import Entry
 from imaging import Scene, Sensor
+from metrics import conventions
 from metrics.cards import IMAGES, MetricCard
 
 T = TypeVar("T")
-COMMON = {"block": 32, "convention": "dlpan"}
+COMMON = {"block": 32, "convention": conventions.DEFAULT}
 
 
 def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
@@ -39,9 +40,8 @@ def evaluate(entry: Entry, fused: Tensor, scene: Scene, *, sensor: Sensor, borde
     unknown = set(options) - accepted - set(COMMON)
     if unknown:
         raise TypeError(f"{card.key} takes {', '.join(sorted(accepted | set(COMMON)))}; got {', '.join(sorted(unknown))}")
-    convention = options.get("convention", COMMON["convention"])
-    if convention != COMMON["convention"] and "convention" not in accepted:
-        raise ValueError(f"{card.key} knows the convention '{COMMON['convention']}' only, got '{convention}'")
+    if "convention" not in accepted:
+        conventions.choose(card.key, options.get("convention", conventions.DEFAULT))
     chosen = {name: value for name, value in (COMMON | options | {"sensor": sensor}).items() if name in accepted}
     values: Tensor = function(fused, **images, **chosen)
     return values
@@ -56,8 +56,13 @@ def _check(card: MetricCard, fused: Tensor, images: dict[str, Tensor | None], sc
                 f"{card.key} needs {name}, and this scene has none (full resolution); use an index without reference"
             )
     for name, image in {"fused": fused, **images}.items():
-        if image is not None and not bool(torch.isfinite(image).all()):
+        if image is not None and not _is_finite(image):
             raise ValueError(f"{card.key}: {name} has NaN or infinite values")
+
+
+def _is_finite(image: Tensor) -> bool:
+    # A sum spreads NaN and infinity and costs a fiftieth of looking at every value; a large but finite image can overflow it.
+    return bool(torch.isfinite(image.sum())) or bool(torch.isfinite(image).all())
 
 
 def crop_border(image: Tensor, border: int) -> Tensor:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from catalogue import Entry
+from metrics.conventions import DEFAULT, TABLE
 
 IMAGES = ("ms", "lms", "guide", "gt")
 
 
 @dataclass(frozen=True)
 class MetricCard:
-    """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers."""
+    """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers.
+
+    `conventions` maps the name of every convention that the index takes to what it means; the default is the first.
+    """
 
     key: str
     title: str
@@ -22,6 +26,7 @@ class MetricCard:
     needs: tuple[str, ...]
     convention: str
     reference: str
+    conventions: dict[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_entry(cls, entry: Entry) -> MetricCard:
@@ -40,6 +45,7 @@ class MetricCard:
             needs=tuple(name for name in entry.arguments if name in IMAGES),
             convention=facts["convention"],
             reference=facts["reference"],
+            conventions={DEFAULT: facts["convention"]} | TABLE.get(entry.key, {}),
         )
 
     @property

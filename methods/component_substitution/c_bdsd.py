@@ -13,6 +13,8 @@ from methods import Method, register
 from methods.component_substitution._detail_model import degraded
 
 WINDOW = 51
+# Samples that a cluster has on average for every unknown of its model; small images get fewer clusters.
+SAMPLES = 20
 
 
 @register(
@@ -20,9 +22,10 @@ WINDOW = 51
     year=2015,
     paper="Garzelli, IEEE TGRS 53(4):2096-2107",
     doi="10.1109/TGRS.2014.2354471",
-    faithful="clusters of brightness and local deviation of the guide; a cluster whose guide weight is negative takes the global model",
+    faithful="clusters of the guide's brightness and local deviation; a negative guide weight calls for the global model",
     inferred=(
-        "k-means starts from groups of equal brightness instead of a random draw; trained on one pixel of each ratio x ratio block",
+        "k-means starts from groups of equal brightness instead of a random draw and is trained on a sample of pixels",
+        "small images get fewer clusters, so that each has on average 20 samples for every unknown",
         "a cluster with fewer samples than unknowns takes the global model",
     ),
 )
@@ -30,7 +33,7 @@ class CBDSD(Method):
     """The band-dependent spatial-detail model, fitted in every cluster of similar pixels.
 
     Args:
-        clusters: number of clusters.
+        clusters: largest number of clusters.
         labels: clusters given beforehand, integers (H, W) or (B, H, W).
         variant: "published", or "toolbox", in which a negative weight of the global model also spoils all later clusters.
         options: sensor and guide_bands, as in `Method`.
@@ -56,7 +59,7 @@ class CBDSD(Method):
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)
         known = torch.cat([blurred, torch.ones_like(low), low], 1)
         sought = torch.cat([lms, torch.ones_like(guide), guide], 1).flatten(2).mT
-        labels = self._clusters(guide)
+        labels = self._clusters(guide, min(self.clusters, low[0].numel() // (SAMPLES * known.shape[1])))
         weights = self._weights(known, details, decimate(labels, self.ratio), int(labels.max()) + 1).to(lms.dtype)
         added = torch.empty_like(lms.flatten(2).mT)
         for image, pixels in enumerate(labels.flatten(1)):
@@ -65,7 +68,7 @@ class CBDSD(Method):
                 added[image, members] = sought[image, members] @ weights[label, image]
         return lms + added.mT.view_as(lms)
 
-    def _clusters(self, guide: Tensor) -> Tensor:
+    def _clusters(self, guide: Tensor, count: int) -> Tensor:
         """Cluster of every pixel, 0 .. K - 1, (B, H, W)."""
         if self.labels is not None:
             return torch.unique(self.labels, return_inverse=True)[1].expand(len(guide), -1, -1)
@@ -74,7 +77,7 @@ class CBDSD(Method):
         features = torch.cat([spread, guide.double()], 1)
         peak = features.amax((-2, -1), keepdim=True)
         features = features / torch.where(peak > 0, peak, 1.0)
-        centres = kmeans(decimate(features, self.ratio).flatten(2), self.clusters)
+        centres = kmeans(decimate(features, self.ratio).flatten(2), max(count, 1))
         return nearest(features.flatten(2), centres).view(len(guide), *guide.shape[-2:])
 
     def _weights(self, known: Tensor, details: Tensor, labels: Tensor, count: int) -> Tensor:

@@ -15,7 +15,7 @@ from methods import Method, register
     year=1981,
     paper="Keys, IEEE Transactions on Acoustics, Speech, and Signal Processing 29(6):1153-1160",
     doi="10.1109/TASSP.1981.1163711",
-    faithful="a = -1/2; low-resolution pixel k lies on pixel ratio * k + ratio // 2, as in the test data, so the image is not shifted",
+    faithful="a = -1/2; low-resolution pixel k lies on pixel ratio * k + ratio // 2, as in the test data: no shift",
     inferred=("symmetric borders",),
 )
 class Bicubic(Method):

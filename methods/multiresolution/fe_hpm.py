@@ -23,8 +23,11 @@ NOISE = 1e-3
     year=2015,
     paper="Vivone, Simões, Dalla Mura, Restaino, Bioucas-Dias, Licciardi, Chanussot, IEEE TGRS 53(4):1997-2010",
     doi="10.1109/TGRS.2014.2351754",
-    faithful="as in the reference toolbox: five alternations from the B3 spline, weights 1e5, kernel of 25 pixels a side at ratio 4",
-    inferred=("kernel side 6 ratio + 1 at other ratios", "a flat image, in which no tap exceeds the noise bound, keeps the largest taps"),
+    faithful="as in the reference toolbox: five alternations from the B3 spline, weights 1e5, kernel side 25 at ratio 4",
+    inferred=(
+        "kernel side 6 ratio + 1 at other ratios",
+        "a flat image, in which no tap exceeds the noise bound, keeps the largest taps",
+    ),
 )
 class FEHPM(Method):
     """High-pass modulation whose low-pass is deconvolved from the guide and the bands themselves.
@@ -73,7 +76,7 @@ class FEHPM(Method):
 
 def _window(response: Tensor, reach: int) -> Tensor:
     """Cut the taps around the largest one out of (B, 1, H, W) and make their sum 1."""
-    height, width = response.shape[-2:]
+    height = response.shape[-2]
     # The first maximum column by column.
     place = response.mT.flatten(1).argmax(1)
     offsets = torch.arange(2 * reach + 1, device=response.device)
@@ -94,7 +97,7 @@ def _correlate(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _penalty(guide: Tensor) -> Tensor:
-    """Weights of every frequency: the kernel's energy and its gradients along the diagonals' sums."""
+    """What every frequency of the kernel costs: its energy and that of its gradients."""
     stencil = guide.new_tensor([[-1.0, -1.0], [1.0, 1.0]])
     size = guide.shape[-2:]
     gradients = [torch.fft.rfft2(one, s=size).abs().square() for one in (stencil, stencil.mT)]

@@ -169,7 +169,9 @@ def as_in_toolbox(problem: Problem, iterations: int) -> Tensor:
     dual = torch.cat([x, x], 1)
     for _ in range(iterations):
         mixed = (problem.weights * x).sum(1, keepdim=True)
-        goal = problem.alpha * x + imresize(problem.residual(x), problem.ratio, "linear") + problem.weights * (problem.guide - mixed)
+        goal = (
+            problem.alpha * x + imresize(problem.residual(x), problem.ratio, "linear") + problem.weights * (problem.guide - mixed)
+        )
         right, down = _differences(x)
         size = 2 * (problem.alpha / problem.smoothness) * torch.hypot(right, down) + BOUND
         dual = torch.cat(_differences(goal + _misplaced_adjoint(dual)), 1) / torch.cat([size, size], 1)

@@ -1,5 +1,6 @@
 """RR: model-based reduced-rank pansharpening (Palsson, Ulfarsson, Sveinsson, IEEE GRSL 17(4), 2020)."""
 
+from collections.abc import Callable
 from math import ceil, log, pi, sqrt
 from typing import Any, Literal
 
@@ -14,9 +15,11 @@ from methods import Method, register
 # Smoothness of every component, tuned by the authors for WorldView-3 and for GeoEye-1 (four bands).
 EIGHT = (6.03425034e-7, 2.245365227623e-3, 1.23865525036e-4, 4.160835851678272, 1.105372103739908)
 FOUR = (1.308909327602e-3, 9.717342059e-6, 6.023213549356e-3, 4.7936473115674e-2)
-# Root mean square of the normal equations' residual at which to stop: the toolbox's bound on an image of 128 pixels a side.
-PRECISION = 0.1 / 128
+# Root mean square of the normal equations' residual at which to stop, and the toolbox's bound of its norm.
+PRECISION = 1e-2
+TOOLBOX_PRECISION = 0.1
 LIMIT = 1000
+Operator = Callable[[Tensor], Tensor]
 
 
 @register(
@@ -26,16 +29,17 @@ LIMIT = 1000
     doi="10.1109/LGRS.2019.2926681",
     faithful="the regularised step in a fixed subspace, with the authors' smoothness for WorldView-3 and GeoEye-1",
     inferred=(
-        "the subspace is not refined on its manifold (this changes the reference toolbox's result by up to 1 percent of the maximum)",
+        "the subspace is not refined on its manifold (in the reference toolbox this changes up to 1 percent of the maximum)",
         "smoothness tuned for WorldView-3 or GeoEye-1 is used for all sensors of five and more, or fewer, bands",
-        "iterations stop at a residual per pixel, so that large images are not solved more precisely than small ones",
+        "conjugate gradients start from the interpolated bands, are preconditioned by a constant mixture and stop at a "
+        "residual per pixel: four times fewer iterations, and large images are not solved more precisely than small ones",
     ),
 )
 class RR(Method):
     """A few components whose blurred mixtures explain all inputs, smooth but for the guide's edges; by conjugate gradients.
 
     Args:
-        variant: "published", or "toolbox", which stops at a residual norm of 0.1 and returns absolute values.
+        variant: "published", or "toolbox": plain conjugate gradients from zero to a residual norm of 0.1, absolute values.
         options: sensor and guide_bands, as in `Method`.
     """
 
@@ -51,10 +55,13 @@ class RR(Method):
         ms_level, guide_level = _level(ms), _level(guide)
         ms, guide = divide(ms.abs(), ms_level), divide(guide.abs(), guide_level)
         system = _System(self._axes(ms, guide), _edges(guide), guide.new_tensor(self.smoothness), self._blur(guide))
-        precision = 0.1 if self.variant == "toolbox" else PRECISION * sqrt(guide.shape[-2] * guide.shape[-1])
-        components = conjugate_gradients(system.apply, system.right(ms, guide), precision)
-        fused = (system.bands @ components.flatten(2)).view_as(lms) * ms_level
-        return fused.abs() if self.variant == "toolbox" else fused
+        right = system.normal(ms, guide)
+        if self.variant == "toolbox":
+            components = conjugate_gradients(system.apply, right, torch.zeros_like(right), lambda x: x, TOOLBOX_PRECISION)
+            return system.mix(components).abs() * ms_level
+        start = system.project(divide(lms, ms_level), guide)
+        precision = PRECISION * sqrt(guide.shape[-2] * guide.shape[-1])
+        return system.mix(conjugate_gradients(system.apply, right, start, system.precondition, precision)) * ms_level
 
     def _axes(self, ms: Tensor, guide: Tensor) -> Tensor:
         """Leading left singular vectors (B, C + 1, K) of the blurred guide and the bicubic bands, without their borders."""
@@ -80,44 +87,71 @@ class _System:
         self.bands_power = self.bands.mT @ self.bands
         # The weights of the differences with the pixel above and to the left.
         self.penalty = 2 * smoothness[:, None, None] * edges
+        ratio = self.down[0].size / self.down[0].length
+        average = 2 * smoothness * edges.mean((1, 2, 3))[:, None]
+        blocks = self.guide.mT @ self.guide + self.bands_power / ratio**2 + torch.diag_embed(average)
+        self.inverse = torch.linalg.inv(blocks.double()).to(axes.dtype)
 
-    def right(self, ms: Tensor, guide: Tensor) -> Tensor:
+    def normal(self, ms: Tensor, guide: Tensor) -> Tensor:
         """Right-hand side for the normalised inputs."""
-        mixed = (self.bands.mT @ ms.flatten(2)).unflatten(2, ms.shape[-2:])
-        return separable(mixed, *self.up) + (self.guide.mT @ guide.flatten(2)).unflatten(2, guide.shape[-2:])
+        return separable(_mix(self.bands.mT, ms), *self.up) + _mix(self.guide.mT, guide)
+
+    def project(self, lms: Tensor, guide: Tensor) -> Tensor:
+        """Components of images that are known at the high resolution."""
+        return _mix(self.bands.mT, lms) + _mix(self.guide.mT, guide)
+
+    def mix(self, z: Tensor) -> Tensor:
+        """Bands (B, C, H, W) of the components."""
+        return _mix(self.bands, z)
+
+    def precondition(self, residual: Tensor) -> Tensor:
+        """Undo the mixing of components: the equations' inverse, were every pixel on its own."""
+        return _mix(self.inverse, residual)
 
     def apply(self, z: Tensor) -> Tensor:
         """Left-hand side."""
-        low = separable(z, *self.down)
-        result = separable((self.bands_power @ low.flatten(2)).view_as(low), *self.up)
-        flat = z.flatten(2)
-        result.view_as(flat).baddbmm_(self.guide.mT, self.guide @ flat)
+        result = separable(_mix(self.bands_power, separable(z, *self.down)), *self.up)
+        result.flatten(2).baddbmm_(self.guide.mT, self.guide @ z.flatten(2))
+        slope = torch.empty_like(z)
         for axis in (-2, -1):
-            slope = (z - z.roll(1, axis)).mul_(self.penalty)
-            result.add_(slope).sub_(slope.roll(-1, axis))
+            _difference(z, axis, out=slope).mul_(self.penalty)
+            result.add_(slope)
+            size = z.shape[axis] - 1
+            result.narrow(axis, 0, size).sub_(slope.narrow(axis, 1, size))
+            result.narrow(axis, size, 1).sub_(slope.narrow(axis, 0, 1))
         return result
 
 
-def conjugate_gradients(apply: Any, right: Tensor, precision: float) -> Tensor:
+def _mix(weights: Tensor, x: Tensor) -> Tensor:
+    return (weights @ x.flatten(2)).unflatten(2, x.shape[-2:])
+
+
+def _difference(x: Tensor, axis: int, out: Tensor) -> Tensor:
+    """Difference with the pixel before, circular."""
+    size = x.shape[axis] - 1
+    torch.sub(x.narrow(axis, 1, size), x.narrow(axis, 0, size), out=out.narrow(axis, 1, size))
+    torch.sub(x.narrow(axis, 0, 1), x.narrow(axis, size, 1), out=out.narrow(axis, 0, 1))
+    return out
+
+
+def conjugate_gradients(apply: Operator, right: Tensor, start: Tensor, precondition: Operator, precision: float) -> Tensor:
     """Solve symmetric positive systems, one an image, until every residual norm is at most `precision`."""
-    solution, residual, direction = torch.zeros_like(right), right.clone(), right.clone()
-    power = _power(residual)
+    solution, residual = start, right - apply(start)
+    direction = sought = precondition(residual)
+    power = _inner(residual, sought)
     for _ in range(LIMIT):
-        active = power > precision**2
+        active = _inner(residual, residual) > precision**2
         if not bool(active.any()):
             break
         turned = apply(direction)
-        step = torch.where(active, divide(power, _inner(direction, turned)), 0)
-        solution.addcmul_(step.to(right), direction)
-        residual.addcmul_(-step.to(right), turned)
-        new = torch.where(active, _power(residual), power)
-        direction = torch.addcmul(residual, divide(new, power).to(right), direction)
+        step = torch.where(active, divide(power, _inner(direction, turned)), 0).to(right)
+        solution = torch.addcmul(solution, step, direction)
+        residual = torch.addcmul(residual, -step, turned)
+        sought = precondition(residual)
+        new = _inner(residual, sought)
+        direction = torch.addcmul(sought, divide(new, power).to(right), direction)
         power = new
     return solution
-
-
-def _power(x: Tensor) -> Tensor:
-    return _inner(x, x)
 
 
 def _inner(x: Tensor, y: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ NEGLIGIBLE = 1e-6
     year=2015,
     paper="Vicinanza, Restaino, Vivone, Dalla Mura, Chanussot, IEEE GRSL 12(1):180-184",
     doi="10.1109/LGRS.2014.2331291",
-    faithful="as in the reference toolbox: patches of 7 pixels overlapping by 4, 10 atoms, the first one from the patch's own place",
+    faithful="as in the reference toolbox: patches of 7 pixels overlapping by 4, 10 atoms, the first from the patch's own place",
     inferred=("an atom that adds nothing to those chosen before gets no coefficient",),
 )
 class SRD(Method):
@@ -36,7 +36,7 @@ class SRD(Method):
 
     def __init__(self, *, patch: int = 7, overlap: int = 4, atoms: int = 10, **options: Any) -> None:
         super().__init__(**options)
-        self.patch, self.step, self.count = patch, patch - overlap, atoms
+        self.patch, self.overlap, self.count = patch, overlap, atoms
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
@@ -50,7 +50,7 @@ class SRD(Method):
     def _details(self, sharp: Tensor, dull: Tensor, lost: Tensor) -> Tensor:
         """Details of one image (C, H, W) from those of the guide at both resolutions."""
         side = min(self.patch, *lost.shape[-2:])
-        grid = _Grid(lost.shape[-2], lost.shape[-1], side, self.step)
+        grid = _Grid(lost.shape[-2], lost.shape[-1], side, max(1, side - self.overlap))
         dictionary = Dictionary(grid.patches(dull), _principal(dull))
         own = torch.arange(len(grid.rows), device=sharp.device)
         pieces = [
@@ -93,7 +93,10 @@ class _Grid:
             atoms = windows[:, rows[chosen[here]], columns[chosen[here]]].flatten(3).permute(1, 2, 0, 3).flatten(1, 2)
             mixed = (coefficients[here][..., None] * axes[:, None]).flatten(2)
             total[:, top * ratio : top * ratio + high] += self._row(mixed @ atoms, bands, ratio)
-        return total / (_cover(self.tops, self.size[0], self.side, ratio, image)[:, None] * _cover(self.lefts, self.size[1], self.side, ratio, image))
+        return total / (
+            _cover(self.tops, self.size[0], self.side, ratio, image)[:, None]
+            * _cover(self.lefts, self.size[1], self.side, ratio, image)
+        )
 
     def _row(self, patches: Tensor, bands: int, ratio: int) -> Tensor:
         """Sum of one row of patches (N, C, P * P), each at its place: (C, P, W)."""

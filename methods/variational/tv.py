@@ -29,8 +29,10 @@ SETTINGS = {
     "ge1": Setting(0.75, 157.8954, 50, (0.1552, 0.3959, 0.2902, 0.1587)),
 }
 
-SMOOTHNESS = 1.0
+# For all other sensors: smoothness as a share of the sensor's scale.
+SMOOTHNESS = 1 / 200
 ITERATIONS = 50
+RIDGE = 1e-4
 
 
 @register(
@@ -40,7 +42,8 @@ ITERATIONS = 50
     doi="10.1109/LGRS.2013.2257669",
     faithful="the published iteration; the reference toolbox's own differs in a sign and in its planes (variant='toolbox')",
     inferred=(
-        "sensors without tuned parameters: shares of the bands by non-negative regression, alpha at the convergence bound, smoothness 1",
+        "sensors without tuned parameters: shares of the bands by non-negative regression, alpha at the convergence "
+        "bound, smoothness a 200th of the sensor's scale",
     ),
 )
 class TV(Method):
@@ -73,7 +76,7 @@ class TV(Method):
             weights = _shares(ms, imresize(guide, 1 / self.ratio, "linear"))
             # The curvature of both data terms is at most 1 + |w|^2: no step can overshoot.
             alpha = 1 + weights.square().sum(1, keepdim=True)
-            smoothness, iterations = SMOOTHNESS, ITERATIONS
+            smoothness, iterations = SMOOTHNESS * self.sensor.scale, ITERATIONS
         problem = Problem(ms, guide, weights, alpha, smoothness, self.ratio)
         return as_in_toolbox(problem, iterations) if self.variant == "toolbox" else Solver(problem).run(iterations)
 
@@ -82,6 +85,7 @@ def _shares(ms: Tensor, guide: Tensor) -> Tensor:
     """Non-negative weights (B, C, 1, 1) of the bands whose sum comes closest to the guide."""
     matrix, right = gram(ms, ms), gram(ms, guide)[..., 0]
     scale = matrix.diagonal(dim1=-2, dim2=-1).sqrt()
-    matrix = divide(matrix, scale[..., None] * scale[..., None, :])
+    # The ridge settles the shares of bands that are nearly the same.
+    matrix = divide(matrix, scale[..., None] * scale[..., None, :]) + RIDGE * torch.eye(matrix.shape[-1]).to(matrix)
     weights = divide(nonnegative(matrix, divide(right, scale)), scale)
     return weights[..., None, None].to(ms)
