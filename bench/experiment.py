@@ -158,31 +158,40 @@ def _finished(record: Record | None, dataset: Dataset) -> bool:
     return record is not None and record["status"] == "ok" and record["dataset"]["fingerprint"] == dataset.fingerprint
 
 
-def prepare(planned: Plan, settings: Settings, store: Store, workers: int) -> None:
-    """Generate simulated images in parallel and keep the reference images and the protocol beside the results."""
-    rules = settings.protocol
-    counts = {
-        "train": rules.train_images,
-        "valid": rules.valid_images,
-        "reduced": rules.reduced_images,
-        "full": rules.full_images,
-    }
+def prepare(planned: Plan, settings: Settings, store: Store, workers: int) -> list[str]:
+    """Generate simulated images in parallel and keep the reference images and the protocol beside the results.
+
+    Returns:
+        Problems, one line each; none of them keeps a cell from running and failing on its own.
+    """
+    problems = []
     for name, dataset in planned.opened.items():
         jobs = [job for job in planned.jobs if job.dataset == name]
-        if not jobs:
-            continue
-        generate = getattr(dataset, "prepare", None)
-        if generate is not None:
-            for split, count in counts.items():
-                if any(job.trains for job in jobs) or split in {"reduced", "full"}:
-                    generate(split, count or len(dataset.split(split)), workers)
-        folder = store.root / rules.id / dataset.label
-        save_arrays(folder / "reference.npz", reference_images(dataset, rules))
-    if planned.jobs:
-        import yaml
+        try:
+            if jobs:
+                _generate(dataset, settings.protocol, any(job.trains for job in jobs), workers)
+                _keep_reference(dataset, settings.protocol, store)
+        except (OSError, ValueError, DatasetError) as error:
+            problems.append(f"{dataset.label}: {error}")
+    return problems
 
-        content = yaml.safe_dump(rules.to_dict(), sort_keys=False)
-        write_atomically(store.root / rules.id / "protocol.yaml", content.encode())
+
+def _generate(dataset: Dataset, rules: Protocol, trains: bool, workers: int) -> None:
+    generate = getattr(dataset, "prepare", None)
+    counts = {"reduced": rules.reduced_images, "full": rules.full_images}
+    counts |= {"train": rules.train_images, "valid": rules.valid_images} if trains else {}
+    if generate is None:
+        return
+    for split, count in counts.items():
+        generate(split, count or len(dataset.split(split)), workers)
+
+
+def _keep_reference(dataset: Dataset, rules: Protocol, store: Store) -> None:
+    import yaml
+
+    save_arrays(store.root / rules.id / dataset.label / "reference.npz", reference_images(dataset, rules))
+    content = yaml.safe_dump(rules.to_dict(), sort_keys=False)
+    write_atomically(store.root / rules.id / "protocol.yaml", content.encode())
 
 
 def expand_methods(asked: list[str], task: str | None = None) -> tuple[str, ...]:

@@ -38,15 +38,28 @@ def run(options: argparse.Namespace) -> int:
         _announce(out, settings, planned)
     if options.dry_run:
         return 0
+    _make_folder(settings.results)
+    for problem in prepare(planned, settings, store, settings.threads or 1):
+        out.print(problem, soft_wrap=True, markup=False)
+    records = _execute(options, planned, out)
+    failed = [*planned.broken, *(record for record in records if record["status"] != "ok")]
+    wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
+    wanted |= {(record["protocol"]["id"], record["dataset"]["label"]) for record in failed}
     try:
-        prepare(planned, settings, store, settings.threads or 1)
-        records = _execute(options, planned, out)
-        failed = [*planned.broken, *(record for record in records if record["status"] != "ok")]
-        wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
-        verbs.show(store, out, wanted | {(record["protocol"]["id"], record["dataset"]["label"]) for record in failed})
+        verbs.show(store, out, wanted)
     except OSError as error:
-        raise UsageError(f"cannot write to '{settings.results}': {error}") from error
+        out.print(
+            f"leaderboard not written: {error}; free some space and run the same command again", soft_wrap=True, markup=False
+        )
+        return 1
     return 1 if failed else 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to '{folder}': {error}; give another --results") from error
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -75,4 +75,12 @@ def crop_border(image: Tensor, border: int) -> Tensor:
     return image[..., border - 1 : height - border, border - 1 : width - border]
 
 
-__all__ = ["IMAGES", "crop_border", "evaluate", "register"]
+def require_panchromatic(key: str, guide: Tensor) -> None:
+    """Raise ValueError if the guide (B, G, H, W) is not of one channel."""
+    if guide.shape[1] != 1:
+        raise ValueError(
+            f"{key} compares bands with a panchromatic guide of 1 channel, got {guide.shape[1]} channels; leave it out"
+        )
+
+
+__all__ = ["IMAGES", "crop_border", "evaluate", "register", "require_panchromatic"]

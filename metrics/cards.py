@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from catalogue import Entry
-from metrics.conventions import DEFAULT, TABLE
+from metrics.conventions import TABLE
 
 IMAGES = ("ms", "lms", "guide", "gt")
 
@@ -14,7 +14,7 @@ IMAGES = ("ms", "lms", "guide", "gt")
 class MetricCard:
     """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers.
 
-    `conventions` maps the name of every convention that the index takes to what it means; the default is the first.
+    `conventions` maps the names of the other conventions that the index knows to how they differ from the default.
     """
 
     key: str
@@ -45,7 +45,7 @@ class MetricCard:
             needs=tuple(name for name in entry.arguments if name in IMAGES),
             convention=facts["convention"],
             reference=facts["reference"],
-            conventions={DEFAULT: facts["convention"]} | TABLE.get(entry.key, {}),
+            conventions=dict(TABLE.get(entry.key, {})),
         )
 
     @property

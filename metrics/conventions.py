@@ -22,7 +22,9 @@ TABLE: dict[str, dict[str, str]] = {
     "ergas": {HS: _SAME, TORCHMETRICS: "as dlpan, if torchmetrics is given the resolution ratio (4, not 1/4)"},
     "q2n": {HS: _SAME},
     "psnr": {TORCHMETRICS: "as dlpan, if torchmetrics is given data_range = 2^bits - 1"},
-    "ssim": {TORCHMETRICS: "a window at every pixel, borders reflected without repeating the edge, instead of inner windows only"},
+    "ssim": {
+        TORCHMETRICS: "a window at every pixel, borders reflected without repeating the edge, instead of inner windows only"
+    },
     "uiqi": {TORCHMETRICS: "11x11 Gaussian windows of sigma 1.5 instead of 32x32 boxes; `block` is ignored"},
     "d_lambda": {TORCHMETRICS: "UIQI in 11x11 Gaussian windows of sigma 1.5 at every pixel; `block` is ignored"},
     "d_lambda_k": {HS: _MS_SCALE},

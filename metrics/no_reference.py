@@ -11,9 +11,11 @@ from torch import Tensor
 from imaging import Sensor
 from imaging.filters import mtf
 from imaging.resampling import imresize, interp23
-from metrics.base import register
+from metrics import conventions
+from metrics.base import register, require_panchromatic
 from metrics.hypercomplex import q2n
-from metrics.uiqi import block_uiqi
+from metrics.reprojection import reproject
+from metrics.uiqi import block_uiqi, gaussian_uiqi
 
 
 @register(
@@ -24,7 +26,7 @@ from metrics.uiqi import block_uiqi
     "out), n-1 covariance, mean over band pairs; one band gives 0",
     reference="Alparone et al., PE&RS 74(2):193-200, 2008, doi 10.14358/PERS.74.2.193",
 )
-def d_lambda(fused: Tensor, lms: Tensor, *, block: int = 32, p: float = 1) -> Tensor:
+def d_lambda(fused: Tensor, lms: Tensor, *, block: int = 32, p: float = 1, convention: str = conventions.DEFAULT) -> Tensor:
     """Spectral distortion: how much the UIQI between bands changes by fusion.
 
     Args:
@@ -32,17 +34,27 @@ def d_lambda(fused: Tensor, lms: Tensor, *, block: int = 32, p: float = 1) -> Te
         lms: interpolated low-resolution images of the same shape.
         block: block side in pixels.
         p: exponent of the mean over band pairs.
+        convention: "dlpan" or "torchmetrics-compatible" (Gaussian windows; `block` is ignored).
 
     Returns:
         (B,) float64 in [0, 2].
 
     Raises:
-        ValueError: if the image is smaller than one block.
+        ValueError: if the image is smaller than one block, or for an unknown convention.
     """
-    change = (block_uiqi(fused, fused, block) - block_uiqi(lms, lms, block)).abs()
-    first, second = torch.triu_indices(fused.shape[1], fused.shape[1], offset=1, device=fused.device)
-    pairs = change[:, first, second]
+    conventions.choose("d_lambda", convention)
+    if convention == conventions.TORCHMETRICS:
+        pairs = (_gaussian_pairs(fused) - _gaussian_pairs(lms)).abs()
+    else:
+        first, second = torch.triu_indices(fused.shape[1], fused.shape[1], offset=1, device=fused.device)
+        pairs = (block_uiqi(fused, fused, block) - block_uiqi(lms, lms, block)).abs()[:, first, second]
     return (pairs**p).sum(-1).div(max(pairs.shape[1], 1)) ** (1 / p)
+
+
+def _gaussian_pairs(x: Tensor) -> Tensor:
+    count = x.shape[1]
+    pairs = [gaussian_uiqi(x[:, i], x[:, j]) for i in range(count) for j in range(i + 1, count)]
+    return torch.stack(pairs, -1) if pairs else torch.zeros(len(x), 0, dtype=torch.float64, device=x.device)
 
 
 @register(
@@ -70,13 +82,14 @@ def d_s(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int
     Raises:
         ValueError: if the guide has more than one channel, or the image is smaller than one block.
     """
-    if guide.shape[1] != 1:
-        raise ValueError(
-            f"d_s compares bands with a panchromatic guide of 1 channel, got {guide.shape[1]} channels; leave it out"
-        )
-    low = interp23(imresize(guide.double(), 1 / sensor.ratio), sensor.ratio)
-    change = (block_uiqi(fused, guide, block) - block_uiqi(lms, low, block)).abs()
+    require_panchromatic("d_s", guide)
+    change = (block_uiqi(fused, guide, block) - block_uiqi(lms, low_pass(guide, sensor), block)).abs()
     return (change**q).mean((-2, -1)) ** (1 / q)
+
+
+def low_pass(guide: Tensor, sensor: Sensor) -> Tensor:
+    """The guide (B, 1, H, W) at the resolution of ms on its own grid, float64: bicubic shrinking, 23-tap interpolation."""
+    return interp23(imresize(guide.double(), 1 / sensor.ratio), sensor.ratio)
 
 
 @register(
@@ -86,21 +99,35 @@ def d_s(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int
     convention="DLPan: 1 - Q2n of lms and the MTF-blurred fused image at the guide's scale (not decimated), blocks as in q2n",
     reference="Khan, Alparone, Chanussot, IEEE TGRS 47(11):3880-3891, 2009, doi 10.1109/TGRS.2009.2029094",
 )
-def d_lambda_k(fused: Tensor, lms: Tensor, *, sensor: Sensor, block: int = 32) -> Tensor:
+def d_lambda_k(
+    fused: Tensor,
+    lms: Tensor,
+    ms: Tensor | None = None,
+    *,
+    sensor: Sensor,
+    block: int = 32,
+    convention: str = conventions.DEFAULT,
+) -> Tensor:
     """Khan's spectral distortion: the fused image, blurred by the sensor's MTF, should be lms.
 
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         lms: interpolated low-resolution images of the same shape.
+        ms: low-resolution images (B, C, h, w); read by the convention "hs-toolbox" alone.
         sensor: its MTF blurs the fused image.
         block: block side in pixels.
+        convention: "dlpan" (scale of the guide) or "hs-toolbox" (scale of ms, so blocks of 32 cover more ground).
 
     Returns:
         (B,) float64 in [0, 1].
 
     Raises:
-        ValueError: if the sensor has another band count, or the image is too small for the block.
+        ValueError: if the sensor has another band count, the image is too small for the block, or for an unknown convention.
     """
+    if conventions.choose("d_lambda_k", convention) == conventions.HS:
+        if ms is None:
+            raise ValueError("d_lambda_k of the convention 'hs-toolbox' compares with ms, got none; pass ms=")
+        return 1 - q2n(reproject(fused, ms, sensor), ms, block=block)
     return 1 - q2n(mtf(fused, sensor), lms, block=block)
 
 

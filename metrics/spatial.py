@@ -9,6 +9,7 @@ from torch import Tensor
 
 from imaging import Sensor
 from imaging.operators import AxisOperator, separable
+from metrics import conventions
 from metrics.base import register
 
 
@@ -63,38 +64,48 @@ def _sobel_magnitude(x: Tensor) -> Tensor:
     "range 2^bits - 1, no downsampling, mean over bands",
     reference="Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 13(4):600-612, 2004, doi 10.1109/TIP.2003.819861",
 )
-def ssim(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
+def ssim(fused: Tensor, gt: Tensor, *, sensor: Sensor, convention: str = conventions.DEFAULT) -> Tensor:
     """Structural similarity, mean over pixels and bands.
 
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
         sensor: its scale is the dynamic range.
+        convention: "dlpan" or "torchmetrics-compatible" (a window at every pixel, reflected borders).
 
     Returns:
         (B,) float64 in [-1, 1].
 
     Raises:
-        ValueError: if the image is smaller than the 11x11 window.
+        ValueError: if the image is smaller than the 11x11 window, or for an unknown convention.
     """
+    conventions.choose("ssim", convention)
     height, width = gt.shape[-2:]
     if min(height, width) < 11:
         raise ValueError(f"image of {height}x{width} is too small for ssim; needs at least 11x11")
-    return torch.stack([_band_ssim(fused[:, band], gt[:, band], sensor.scale) for band in range(gt.shape[1])], -1).mean(-1)
+    margin = (5, 5, 5, 5) if convention == conventions.TORCHMETRICS else None
+    values = []
+    for band in range(gt.shape[1]):
+        x, y = fused[:, band].double(), gt[:, band].double()
+        if margin:
+            x, y = (torch.nn.functional.pad(image, margin, mode="reflect") for image in (x, y))
+        luminance, structure = ssim_factors(x, y, sensor.scale)
+        values.append((luminance * structure).mean((-2, -1)))
+    return torch.stack(values, -1).mean(-1)
 
 
-def _band_ssim(x: Tensor, y: Tensor, peak: float) -> Tensor:
-    x, y = x.double(), y.double()
-    rows, columns = _gaussian(x.shape[-2]), _gaussian(x.shape[-1])
+def ssim_factors(x: Tensor, y: Tensor, peak: float) -> tuple[Tensor, Tensor]:
+    """Maps of the two factors of SSIM, luminance and contrast times structure, of single bands (B, H, W) in float64."""
+    rows, columns = gaussian_window(x.shape[-2]), gaussian_window(x.shape[-1])
     mean_x, mean_y, square, product = (separable(image, rows, columns) for image in (x, y, x * x + y * y, x * y))
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     means, cross = mean_x * mean_x + mean_y * mean_y, mean_x * mean_y
-    similarity = (2 * cross + c1) * (2 * (product - cross) + c2) / ((means + c1) * (square - means + c2))
-    return similarity.mean((-2, -1))
+    return (2 * cross + c1) / (means + c1), (2 * (product - cross) + c2) / (square - means + c2)
 
 
 @lru_cache(maxsize=64)
-def _gaussian(size: int) -> AxisOperator:
+def gaussian_window(size: int) -> AxisOperator:
+    """Means along an axis of `size` samples, weighted by the 11 taps of a Gaussian of sigma 1.5; whole windows only."""
     offset = torch.arange(-5, 6, dtype=torch.float64)
     weights = torch.exp(-(offset**2) / (2 * 1.5**2))
     weights = (weights / weights.sum()).expand(size - 10, -1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import pi
+
 import torch
 from torch import Tensor
 
 from imaging import Sensor
+from metrics import conventions
 from metrics.base import register
 
 EPS = 2.0**-52
@@ -19,7 +22,7 @@ EPS = 2.0**-52
     convention="DLPan: degrees, mean over the pixels where both spectra have a norm, no shift, no clipping of images",
     reference="Yuhas, Goetz, Boardman, JPL Airborne Geoscience Workshop, 1992; Vivone et al., doi 10.1109/MGRS.2020.3019315",
 )
-def sam(fused: Tensor, gt: Tensor) -> Tensor:
+def sam(fused: Tensor, gt: Tensor, *, convention: str = conventions.DEFAULT) -> Tensor:
     """Mean spectral angle.
 
     Pixels where either spectrum is zero are left out. If that leaves none, the value is 0 for equal images and else 90.
@@ -27,14 +30,24 @@ def sam(fused: Tensor, gt: Tensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
+        convention: "dlpan", "hs-toolbox" (mean over all pixels) or "torchmetrics-compatible" (radians).
 
     Returns:
         (B,) float64 in degrees, [0, 180].
+
+    Raises:
+        ValueError: for an unknown convention.
     """
+    conventions.choose("sam", convention)
     angle, valid = _angles(fused, gt)
+    if convention == conventions.HS:
+        return angle.mean((-2, -1))
+    if convention == conventions.TORCHMETRICS:
+        angle = angle.deg2rad()
     count = valid.sum((-2, -1))
     equal = (fused == gt).flatten(1).all(1)
-    return torch.where(count > 0, angle.sum((-2, -1)) / count.clamp(min=1), torch.where(equal, 0.0, 90.0).double())
+    worst = torch.where(equal, 0.0, pi / 2 if convention == conventions.TORCHMETRICS else 90.0).double()
+    return torch.where(count > 0, angle.sum((-2, -1)) / count.clamp(min=1), worst)
 
 
 def sam_map(fused: Tensor, gt: Tensor) -> Tensor:

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from imaging.operators import AxisOperator, separable
+from metrics import conventions
 from metrics.base import register
+from metrics.spatial import gaussian_window
 
 # A window whose variance is below this share of its power is flat up to the rounding of float64 sums.
 FLAT = 1e-13
@@ -26,20 +28,24 @@ FLAT = 1e-13
     "are compared by their means alone",
     reference="Wang, Bovik, IEEE SPL 9(3):81-84, 2002, doi 10.1109/97.995823",
 )
-def uiqi(fused: Tensor, gt: Tensor, *, block: int = 32) -> Tensor:
+def uiqi(fused: Tensor, gt: Tensor, *, block: int = 32, convention: str = conventions.DEFAULT) -> Tensor:
     """Universal image quality index, mean over sliding windows and bands.
 
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
         block: window side in pixels.
+        convention: "dlpan" or "torchmetrics-compatible" (Gaussian windows; `block` is ignored).
 
     Returns:
         (B,) float64 in [-1, 1].
 
     Raises:
-        ValueError: if the image is smaller than one window.
+        ValueError: if the image is smaller than one window, or for an unknown convention.
     """
+    conventions.choose("uiqi", convention)
+    if convention == conventions.TORCHMETRICS:
+        return torch.stack([gaussian_uiqi(fused[:, band], gt[:, band]) for band in range(gt.shape[1])], 1).mean(-1)
     return sliding_uiqi(fused, gt, block).mean((-3, -2, -1))
 
 
@@ -50,15 +56,26 @@ def sliding_uiqi(x: Tensor, y: Tensor, block: int = 32) -> Tensor:
 
 
 def _sliding(x: Tensor, y: Tensor, block: int) -> Tensor:
-    rows, columns = _window_sum(x.shape[-2], block), _window_sum(x.shape[-1], block)
+    rows, columns = window_sum(x.shape[-2], block), window_sum(x.shape[-1], block)
     sx, sy, sxy, power = (separable(image, rows, columns) for image in (x, y, x * y, x * x + y * y))
     count = block * block
     squares = sx * sx + sy * sy
     return _index(count * sxy - sx * sy, count * power - squares, sx, sy, FLAT * count * power)
 
 
+def gaussian_uiqi(x: Tensor, y: Tensor) -> Tensor:
+    """UIQI of single bands x and y (B, H, W) in 11x11 Gaussian windows inside the image, mean over windows, (B,)."""
+    require_size(x, 11)
+    x, y = x.double(), y.double()
+    rows, columns = gaussian_window(x.shape[-2]), gaussian_window(x.shape[-1])
+    mean_x, mean_y, product, power = (separable(image, rows, columns) for image in (x, y, x * y, x * x + y * y))
+    variances = power - mean_x * mean_x - mean_y * mean_y
+    return _index(product - mean_x * mean_y, variances, mean_x, mean_y, FLAT * power).mean((-2, -1))
+
+
 @lru_cache(maxsize=64)
-def _window_sum(size: int, block: int) -> AxisOperator:
+def window_sum(size: int, block: int) -> AxisOperator:
+    """Sums of `block` neighbours along an axis of `size` samples; whole windows only."""
     weights = torch.ones(1, block, dtype=torch.float64).expand(size - block + 1, -1)
     return AxisOperator(torch.arange(size - block + 1), weights, size, "replicate")
 

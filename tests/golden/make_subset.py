@@ -20,6 +20,7 @@ def main(source: Path) -> None:
     _inputs(source)
     for sensor in ("wv3", "qb"):
         _methods(source, sensor)
+    _labels(source)
     _copy(source, "kernels", lambda key: True)
     _copy(source, "tools", lambda key: not key.endswith("__s3"))
     _copy(source, "indices_rr", lambda key: "SAM_map" not in key)
@@ -38,6 +39,12 @@ def _methods(source: Path, sensor: str) -> None:
     kept = {key.replace("__s3", "__s9"): full[key][::3, ::3] for key in full.files if key.endswith("__s3")}
     kept |= {key: full[key] for key in full.files if key.endswith(("__mean", "__sd"))}
     np.savez_compressed(DATA / f"methods_rr_{sensor}.npz", **kept)
+
+
+def _labels(source: Path) -> None:
+    full = {sensor: np.load(source / f"methods_rr_{sensor}.npz") for sensor in ("wv3", "qb")}
+    kept = {f"{sensor}_{key}": file[key] for sensor, file in full.items() for key in file.files if key.endswith("_labels")}
+    np.savez_compressed(DATA / "classic_more.npz", **kept)
 
 
 def _copy(source: Path, name: str, keep) -> None:

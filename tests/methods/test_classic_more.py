@@ -18,6 +18,15 @@ from tests.methods.test_classic import fuse, make_scene, skip_unsupported
 VARIATIONAL = [key for key in methods.names() if methods.card(key).family == "variational"]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small images on shared cores: more threads wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("ratio", [2, 3, 4, 6])
 @pytest.mark.parametrize("count", [1, 3, 4, 8, 102])
 @pytest.mark.parametrize("key", VARIATIONAL)
@@ -124,7 +133,9 @@ def plain_tv(problem: Problem, iterations: int) -> torch.Tensor:
 
 def test_tv_uses_the_parameters_it_is_told():
     sensor, scene = make_scene(4, 4)
-    results = [methods.create("tv", sensor=sensor, tuned_for=name)(scene.ms, scene.lms, scene.guide) for name in ("ikonos", "ge1")]
+    results = [
+        methods.create("tv", sensor=sensor, tuned_for=name)(scene.ms, scene.lms, scene.guide) for name in ("ikonos", "ge1")
+    ]
     assert not torch.allclose(*results)
     with pytest.raises(ValueError, match="expected one of wv3, ikonos, ge1"):
         methods.create("tv", sensor=sensor, tuned_for="landsat")

@@ -1,0 +1,92 @@
+"""Khan's protocol: consistency of the low-passed image with ms, and of the high-passed image with the guide.
+
+Khan, Alparone, Chanussot, IEEE TGRS 47(11):3880-3891, 2009 (doi 10.1109/TGRS.2009.2029094). Filters match the sensor's MTF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from imaging import Sensor
+from imaging.filters import mtf
+from metrics.base import register, require_panchromatic
+from metrics.no_reference import d_lambda_k, low_pass
+from metrics.uiqi import FLAT, block_rows, centre, require_size
+
+
+@register(
+    title="D_s,K",
+    direction="lower",
+    best=0.0,
+    convention="at the guide's scale: details are images minus their blur by each band's MTF, their index is UIQI without the "
+    "factor of means (2 cov / (var + var)) in distinct 32x32 blocks; low-passed guide as in d_s",
+    reference="Khan, Alparone, Chanussot, IEEE TGRS 47(11):3880-3891, 2009, doi 10.1109/TGRS.2009.2029094",
+)
+def d_s_k(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int = 32) -> Tensor:
+    """Khan's spatial distortion: how much the likeness of details between bands and guide changes by fusion.
+
+    Args:
+        fused: fused images (B, C, H, W).
+        lms: interpolated low-resolution images of the same shape.
+        guide: panchromatic images (B, 1, H, W).
+        sensor: its MTF separates the details.
+        block: block side in pixels.
+
+    Returns:
+        (B,) float64 in [0, 2].
+
+    Raises:
+        ValueError: if the guide has more than one channel, the sensor another band count, or the image is smaller than a block.
+    """
+    require_panchromatic("d_s_k", guide)
+    require_size(fused, block)
+    if len(sensor.mtf) != fused.shape[1]:
+        raise ValueError(f"sensor has MTF gains for {len(sensor.mtf)} bands, the image has {fused.shape[1]}; use its own sensor")
+    high, low = (_likeness(x, pan, sensor, block) for x, pan in ((fused, guide), (lms, low_pass(guide, sensor))))
+    return (high - low).abs().mean(-1)
+
+
+def _likeness(x: Tensor, pan: Tensor, sensor: Sensor, block: int) -> Tensor:
+    """Index of the details of every band of x and of the guide, mean over blocks, (B, C)."""
+    pan = pan.double()
+    details: dict[float, Tensor] = {}
+    values = []
+    for band in range(x.shape[1]):
+        gain = sensor.mtf[band]
+        one = replace(sensor, mtf=(gain,))
+        if gain not in details:
+            details[gain] = pan - mtf(pan, one)
+        image = x[:, band : band + 1].double()
+        values.append(_block_index(image - mtf(image, one), details[gain], block))
+    return torch.stack(values, -1)
+
+
+def _block_index(x: Tensor, y: Tensor, block: int) -> Tensor:
+    """2 cov / (var + var) of single bands (B, 1, H, W), mean over blocks, (B,). Details have no mean to be compared."""
+    parts = []
+    for a, b in zip(block_rows(x, block), block_rows(y, block), strict=True):
+        power = torch.linalg.vecdot(a, a) + torch.linalg.vecdot(b, b)
+        a, b = centre(a)[1], centre(b)[1]
+        variances = torch.linalg.vecdot(a, a) + torch.linalg.vecdot(b, b)
+        varies = variances > FLAT * power
+        parts.append(torch.where(varies, 2 * torch.linalg.vecdot(a, b) / torch.where(varies, variances, 1.0), 1.0))
+    return torch.cat(parts, 1).mean((-2, -1))
+
+
+@register(
+    title="FQNR",
+    direction="higher",
+    best=1.0,
+    convention="(1 - D_λ,K)(1 - D_s,K) per image; conventions of d_lambda_k and d_s_k",
+    reference="Khan, Alparone, Chanussot, IEEE TGRS 47(11):3880-3891, 2009, doi 10.1109/TGRS.2009.2029094",
+)
+def fqnr(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int = 32) -> Tensor:
+    """Filter-based quality with no reference (Khan's protocol).
+
+    Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda_k` and `d_s_k`.
+    """
+    spectral = 1 - d_lambda_k(fused, lms, sensor=sensor, block=block)
+    return spectral * (1 - d_s_k(fused, lms, guide, sensor=sensor, block=block))
