@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from catalogue import Entry
 from metrics.conventions import TABLE
@@ -14,7 +14,7 @@ IMAGES = ("ms", "lms", "guide", "gt")
 class MetricCard:
     """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers.
 
-    `conventions` maps the names of the other conventions that the index knows to how they differ from the default.
+    `conventions` says, one line each, which other named conventions the index knows and how they differ from the default.
     """
 
     key: str
@@ -26,7 +26,7 @@ class MetricCard:
     needs: tuple[str, ...]
     convention: str
     reference: str
-    conventions: dict[str, str] = field(default_factory=dict, hash=False)
+    conventions: tuple[str, ...] = ()
 
     @classmethod
     def from_entry(cls, entry: Entry) -> MetricCard:
@@ -45,7 +45,7 @@ class MetricCard:
             needs=tuple(name for name in entry.arguments if name in IMAGES),
             convention=facts["convention"],
             reference=facts["reference"],
-            conventions=dict(TABLE.get(entry.key, {})),
+            conventions=tuple(f"{name}: {text}" for name, text in TABLE.get(entry.key, {}).items()),
         )
 
     @property

@@ -25,8 +25,8 @@ TABLE: dict[str, dict[str, str]] = {
     "ssim": {
         TORCHMETRICS: "a window at every pixel, borders reflected without repeating the edge, instead of inner windows only"
     },
-    "uiqi": {TORCHMETRICS: "11x11 Gaussian windows of sigma 1.5 instead of 32x32 boxes; `block` is ignored"},
-    "d_lambda": {TORCHMETRICS: "UIQI in 11x11 Gaussian windows of sigma 1.5 at every pixel; `block` is ignored"},
+    "uiqi": {TORCHMETRICS: "all whole 11x11 Gaussian windows of sigma 1.5 instead of 32x32 boxes; `block` is ignored"},
+    "d_lambda": {TORCHMETRICS: "UIQI in all whole 11x11 Gaussian windows of sigma 1.5; `block` is ignored"},
     "d_lambda_k": {HS: _MS_SCALE},
     "d_s_reg": {HS: "regression without intercept"},
     "rqnr": {HS: "d_lambda_k at the scale of ms, regression without intercept; that toolbox prints it as QNR"},

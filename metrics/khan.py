@@ -14,15 +14,15 @@ from imaging import Sensor
 from imaging.filters import mtf
 from metrics.base import register, require_panchromatic
 from metrics.no_reference import d_lambda_k, low_pass
-from metrics.uiqi import FLAT, block_rows, centre, require_size
+from metrics.uiqi import FLAT, block_rows, centre, from_moments, require_size
 
 
 @register(
     title="D_s,K",
     direction="lower",
     best=0.0,
-    convention="at the guide's scale: details are images minus their blur by each band's MTF, their index is UIQI without the "
-    "factor of means (2 cov / (var + var)) in distinct 32x32 blocks; low-passed guide as in d_s",
+    convention="at the guide's scale: UIQI in distinct 32x32 blocks (all three factors) of details, which are images minus their "
+    "blur by each band's MTF; low-passed guide as in d_s",
     reference="Khan, Alparone, Chanussot, IEEE TGRS 47(11):3880-3891, 2009, doi 10.1109/TGRS.2009.2029094",
 )
 def d_s_k(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int = 32) -> Tensor:
@@ -65,14 +65,14 @@ def _likeness(x: Tensor, pan: Tensor, sensor: Sensor, block: int) -> Tensor:
 
 
 def _block_index(x: Tensor, y: Tensor, block: int) -> Tensor:
-    """2 cov / (var + var) of single bands (B, 1, H, W), mean over blocks, (B,). Details have no mean to be compared."""
+    """UIQI of single bands (B, 1, H, W), mean over blocks, (B,)."""
     parts = []
     for a, b in zip(block_rows(x, block), block_rows(y, block), strict=True):
-        power = torch.linalg.vecdot(a, a) + torch.linalg.vecdot(b, b)
-        a, b = centre(a)[1], centre(b)[1]
+        # Details of a flat block are a constant (the kernels' sum is not 1) that varies by rounding only.
+        flat = FLAT * (torch.linalg.vecdot(a, a) + torch.linalg.vecdot(b, b))
+        (mean_a, a), (mean_b, b) = centre(a), centre(b)
         variances = torch.linalg.vecdot(a, a) + torch.linalg.vecdot(b, b)
-        varies = variances > FLAT * power
-        parts.append(torch.where(varies, 2 * torch.linalg.vecdot(a, b) / torch.where(varies, variances, 1.0), 1.0))
+        parts.append(from_moments(torch.linalg.vecdot(a, b), variances, mean_a, mean_b, flat))
     return torch.cat(parts, 1).mean((-2, -1))
 
 

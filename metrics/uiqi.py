@@ -60,7 +60,7 @@ def _sliding(x: Tensor, y: Tensor, block: int) -> Tensor:
     sx, sy, sxy, power = (separable(image, rows, columns) for image in (x, y, x * y, x * x + y * y))
     count = block * block
     squares = sx * sx + sy * sy
-    return _index(count * sxy - sx * sy, count * power - squares, sx, sy, FLAT * count * power)
+    return from_moments(count * sxy - sx * sy, count * power - squares, sx, sy, FLAT * count * power)
 
 
 def gaussian_uiqi(x: Tensor, y: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def gaussian_uiqi(x: Tensor, y: Tensor) -> Tensor:
     rows, columns = gaussian_window(x.shape[-2]), gaussian_window(x.shape[-1])
     mean_x, mean_y, product, power = (separable(image, rows, columns) for image in (x, y, x * y, x * x + y * y))
     variances = power - mean_x * mean_x - mean_y * mean_y
-    return _index(product - mean_x * mean_y, variances, mean_x, mean_y, FLAT * power).mean((-2, -1))
+    return from_moments(product - mean_x * mean_y, variances, mean_x, mean_y, FLAT * power).mean((-2, -1))
 
 
 @lru_cache(maxsize=64)
@@ -80,7 +80,7 @@ def window_sum(size: int, block: int) -> AxisOperator:
     return AxisOperator(torch.arange(size - block + 1), weights, size, "replicate")
 
 
-def _index(covariance: Tensor, variances: Tensor, mean_x: Tensor, mean_y: Tensor, flat: Tensor | float = 0.0) -> Tensor:
+def from_moments(covariance: Tensor, variances: Tensor, mean_x: Tensor, mean_y: Tensor, flat: Tensor | float = 0.0) -> Tensor:
     """Combine moments; `variances` is var_x + var_y. Flat pairs are compared by means, pairs without mean count as equal."""
     means = mean_x * mean_x + mean_y * mean_y
     is_flat = variances <= flat
@@ -123,7 +123,7 @@ def block_uiqi(x: Tensor, y: Tensor, block: int) -> Tensor:
         mean_b, b = (mean_a, a) if x is y else centre(b)
         variance_a = torch.linalg.vecdot(a, a)
         variance_b = torch.linalg.vecdot(b, b)
-        index = _index(a @ b.mT, variance_a[..., None] + variance_b[..., None, :], mean_a[..., None], mean_b[..., None, :])
+        index = from_moments(a @ b.mT, variance_a[..., None] + variance_b[..., None, :], mean_a[..., None], mean_b[..., None, :])
         total = total + index.sum(1)
         count += index.shape[1]
     return total / count

@@ -11,7 +11,7 @@ from imaging.resampling import imresize, resizer
 # An upper bound of the eigenvalues of D D', D being the forward differences along rows and columns.
 BOUND = 8.0
 # Elements in a strip of rows on a CPU: a few such buffers stay in its cache.
-STRIP = 2**17
+STRIP = 2**18
 ONE = torch.ones(())
 
 
@@ -104,9 +104,11 @@ class _Strip:
         # Rows that are renewed: differences as pairs of views.
         self.old, self.new_share = solver.scaled[:, :, top:bottom], solver.share[:, :, top:bottom]
         self.size, self.right = solver.down[:, :, :count], solver.right[:, :, :count, :-1]
+        self.left_size = self.size[..., :-1]
         self.inner_size, self.last_row = self.size[:, :, :inner], self.size[:, :, inner:]
         self.old_pairs = _pairs(solver.scaled[:, :, top : top + inner + 1], count)
         self.free_pairs = _pairs(solver.free[:, :, : inner + 1], count)
+        self.right_share, self.inner_columns = self.new_share[..., 1:], solver.dual_columns[:, :, top:bottom, :-1]
         self.columns, self.above = solver.dual_columns[:, :, top:bottom], solver.dual_rows[:, :, top:bottom]
         self.rows, self.below = solver.dual_rows[:, :, top + 1 : top + 1 + inner], solver.dual_rows[:, :, top + 1 : bottom + 1]
         self.new_goal, self.spare = solver.goal[:, :, :count], (solver.goal, solver.free)
@@ -129,17 +131,18 @@ class _Strip:
         if self.last:
             self.last_row.zero_()
         torch.sub(beside, left, out=right)
-        size.mul_(size)[..., :-1].addcmul_(right, right)
+        size.mul_(size)
+        self.left_size.addcmul_(right, right)
         torch.add(ONE, size.sqrt_(), alpha=self.rate, out=size)
         above, below, left, beside = self.free_pairs
         self.rows.add_(below, alpha=1 / BOUND).sub_(above, alpha=1 / BOUND).div_(self.inner_size)
-        self.columns[..., :-1].add_(beside, alpha=1 / BOUND).sub_(left, alpha=1 / BOUND)
+        self.inner_columns.add_(beside, alpha=1 / BOUND).sub_(left, alpha=1 / BOUND)
         self.columns.div_(size)
 
     def renew(self) -> None:
         """The new image: goal minus the share of the new dual; hand the row below to the next strip."""
         torch.sub(self.above, self.below, out=self.new_share).sub_(self.columns)
-        self.new_share[..., 1:].add_(self.columns[..., :-1])
+        self.right_share.add_(self.inner_columns)
         torch.sub(self.new_goal, self.new_share, out=self.old)
         self.solver.short[:, :, self.into].flatten(0, 1).baddbmm_(self.shorten, self.old.flatten(0, 1))
         if not self.last:

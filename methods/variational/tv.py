@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from imaging.filters import gaussian_low_pass
 from imaging.nonnegative import nonnegative
-from imaging.resampling import imresize
 from imaging.statistics import divide, gram
 from methods import Method, register
 from methods.variational._tv_solver import Problem, Solver, as_in_toolbox
@@ -30,9 +30,9 @@ SETTINGS = {
 }
 
 # For all other sensors: smoothness as a share of the sensor's scale.
-SMOOTHNESS = 1 / 200
+SMOOTHNESS = 1 / 500
 ITERATIONS = 50
-RIDGE = 1e-4
+RIDGE = 1e-2
 
 
 @register(
@@ -42,8 +42,8 @@ RIDGE = 1e-4
     doi="10.1109/LGRS.2013.2257669",
     faithful="the published iteration; the reference toolbox's own differs in a sign and in its planes (variant='toolbox')",
     inferred=(
-        "sensors without tuned parameters: shares of the bands by non-negative regression, alpha at the convergence "
-        "bound, smoothness a 200th of the sensor's scale",
+        "sensors without tuned parameters: shares of the bands by non-negative ridge regression, alpha at the convergence "
+        "bound, smoothness a 500th of the sensor's scale",
     ),
 )
 class TV(Method):
@@ -61,6 +61,8 @@ class TV(Method):
         super().__init__(**options)
         self.setting = SETTINGS.get(tuned_for or self.sensor.key)
         self.variant = variant
+        if variant == "toolbox" and self.sensor.count < 4:
+            raise ValueError(f"variant 'toolbox' needs at least 4 bands, sensor {self.sensor.key} has {self.sensor.count}")
         if tuned_for and self.setting is None:
             raise ValueError(f"tuned_for: expected one of {', '.join(SETTINGS)}, got '{tuned_for}'")
         if self.setting and len(self.setting.weights) != self.sensor.count:
@@ -73,7 +75,7 @@ class TV(Method):
             alpha = torch.full_like(weights[:, :1], self.setting.alpha)
             smoothness, iterations = self.setting.smoothness, self.setting.iterations
         else:
-            weights = _shares(ms, imresize(guide, 1 / self.ratio, "linear"))
+            weights = _shares(ms, gaussian_low_pass(guide, self.ratio, step=self.ratio))
             # The curvature of both data terms is at most 1 + |w|^2: no step can overshoot.
             alpha = 1 + weights.square().sum(1, keepdim=True)
             smoothness, iterations = SMOOTHNESS * self.sensor.scale, ITERATIONS

@@ -141,6 +141,8 @@ def test_tv_uses_the_parameters_it_is_told():
         methods.create("tv", sensor=sensor, tuned_for="landsat")
     with pytest.raises(ValueError, match="8 bands"):
         methods.create("tv", sensor=sensor, tuned_for="wv3")
+    with pytest.raises(ValueError, match="at least 4 bands"):
+        methods.create("tv", sensor=sensors.generic(3), variant="toolbox")
 
 
 @pytest.mark.parametrize("key", SETTINGS)
