@@ -26,10 +26,10 @@ def _toys():
         package.catalogue.remove_file(PLUGIN)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_fields():
     content = yaml.safe_load((protocol.PRESETS / "quick.yaml").read_text())
-    return content | {"patch": 32, "batch": 4, "steps": 12, "validate_every": 4, "valid_images": 2}
+    return content | {"patch": 32, "batch": 4, "steps": 12, "validate_every": 4, "valid_images": 2, "lr": 2e-3}
 
 
 @pytest.fixture
@@ -37,37 +37,39 @@ def toy_protocol(toy_fields):
     return protocol.from_dict(toy_fields, "toy")
 
 
-@pytest.fixture
-def toy_file(toy_fields, tmp_path):
-    path = tmp_path / "toy.yaml"
+@pytest.fixture(scope="session")
+def toy_file(toy_fields, tmp_path_factory):
+    path = tmp_path_factory.mktemp("protocol") / "toy.yaml"
     path.write_text(yaml.safe_dump(toy_fields))
     return path
 
 
+def build(toy_file, results, *words):
+    """The command line of a run with the toy plugin, as a user would type it."""
+    fixed = ["--plugin", str(PLUGIN), "--protocol", str(toy_file), "--results", str(results)]
+    return [sys.executable, "run_bench.py", *words, *fixed, "--threads", "1", "--device", "cpu"]
+
+
+def finish(words, **environment):
+    """Run a command line to its end; returns the finished process with its text."""
+    return subprocess.run(words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False)
+
+
 @pytest.fixture
 def command(toy_file, tmp_path):
-    """Build the command line of a run with the toy plugin, as a user would type it."""
-
-    def build(*words, results="results"):
-        fixed = ["--plugin", str(PLUGIN), "--protocol", str(toy_file), "--results", str(tmp_path / results)]
-        return [sys.executable, "run_bench.py", *words, *fixed, "--threads", "1", "--device", "cpu"]
-
-    return build
+    return lambda *words, results="results": build(toy_file, tmp_path / results, *words)
 
 
 @pytest.fixture
 def call(command):
-    """Run a command line to its end; returns the finished process with its text."""
+    return lambda *words, results="results", **environment: finish(command(*words, results=results), **environment)
 
-    def start(*words, results="results", **environment):
-        return subprocess.run(
-            command(*words, results=results),
-            cwd=ROOT,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
 
-    return start
+@pytest.fixture(scope="session")
+def straight(toy_file, tmp_path_factory):
+    """Results folder of one uninterrupted run of toy-net and toy-copy; tests copy it before they change it."""
+    folder = tmp_path_factory.mktemp("straight")
+    done = finish(build(toy_file, folder, "--methods", "toy-net", "toy-copy", "--dataset", "toy"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    return folder
