@@ -67,13 +67,17 @@ def index_columns(part: pd.DataFrame, split: str) -> list[Column]:
             stem = name.removesuffix("_mean")
             top = part[name].abs().max()
             whole = len(str(int(top))) if math.isfinite(top) else DIGITS
-            columns.append(replace(_index(stem.removeprefix(f"{split}_")), name=stem, decimals=max(DIGITS - whole, 0)))
+            columns.append(
+                replace(
+                    _index(stem.removeprefix(f"{split}_"), part.iloc[0]["convention"]), name=stem, decimals=max(DIGITS - whole, 0)
+                )
+            )
     return columns
 
 
-def _index(key: str) -> Column:
+def _index(key: str, convention: str) -> Column:
     try:
-        card = metrics.card(key)
+        card = metrics.card(key).under(convention)
     except (UnknownNameError, ValueError):  # a plugin that was there when the scores were made
         return Column(key, key, "", "")
     return Column(key, card.title, card.arrow, card.unit, convention=card.convention)

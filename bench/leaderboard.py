@@ -22,7 +22,7 @@ LEADING = ["rank", "method", "title", "family", "task", "dataset", "source", "pr
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
-TRAILING += ["sensor", "recipe", "weights", "processor", "cpu_threads", "cuda_device"]
+TRAILING += ["sensor", "convention", "recipe", "weights", "processor", "cpu_threads", "cuda_device"]
 INTEGERS = ("rank", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 LONG = ("protocol", "dataset", "method", "seed", *SCORE_COLUMNS)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
@@ -129,6 +129,7 @@ def _provenance(last: Record, shown: list[Record]) -> dict[str, Any]:
     commits = [f"{place['commit']}{'-dirty' if place.get('dirty') else ''}" for place in places if place.get("commit")]
     return {
         "date": last.get("date", ""),
+        "convention": last["protocol"]["content"].get("convention", ""),
         "commit": _distinct(commits),
         **{name: _distinct(place.get(name) for place in places) for name in ("device", "torch", "processor")},
         **{name: _distinct(record.get(name) for record in shown) for name in ("recipe", "weights")},

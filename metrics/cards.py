@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalogue import Entry
-from metrics.conventions import TABLE
+from metrics.conventions import TABLE, UNITS
 
 IMAGES = ("ms", "lms", "guide", "gt")
 
@@ -47,6 +47,11 @@ class MetricCard:
             reference=facts["reference"],
             conventions=tuple(f"{name}: {text}" for name, text in TABLE.get(entry.key, {}).items()),
         )
+
+    def under(self, name: str) -> MetricCard:
+        """The card as it reads under a named convention of the index; the same card under its own or an unknown one."""
+        text = TABLE.get(self.key, {}).get(name)
+        return self if text is None else replace(self, convention=f"{name}: {text}", unit=UNITS.get((self.key, name), self.unit))
 
     @property
     def arrow(self) -> str:

@@ -32,6 +32,9 @@ TABLE: dict[str, dict[str, str]] = {
     "rqnr": {HS: "d_lambda_k at the scale of ms, regression without intercept; that toolbox prints it as QNR"},
 }
 
+# Units that a convention changes.
+UNITS = {("sam", TORCHMETRICS): "rad"}
+
 
 def known(key: str) -> tuple[str, ...]:
     """Names of the conventions of the index `key`, the default first."""

@@ -143,3 +143,12 @@ def test_an_empty_store_gives_a_document_that_compiles(tmp_path):
     store = Store(tmp_path)
     assert latex.write(store) == [tmp_path / "tables" / "all.tex"]
     assert len(compile_tables(tmp_path / "tables")) == 1
+
+
+def test_the_notes_follow_the_convention_of_the_protocol():
+    from bench.columns import _index
+
+    assert _index("sam", "dlpan").unit == "°"
+    toolbox = _index("d_lambda_k", "hs-toolbox")
+    assert toolbox.convention.startswith("hs-toolbox: 1 - Q2n of ms")
+    assert _index("sam", "torchmetrics-compatible").unit == "rad"
