@@ -85,11 +85,23 @@ def score(
     border = protocol.border if split == "reduced" else 0
     options: dict[str, Any] = {"block": protocol.block, "convention": protocol.convention}
     rows = []
+    known: dict[str, torch.Tensor] = {}
     for key in keys:
-        values = metrics.compute(key, fused, scene, sensor=dataset.sensor, border=border, **options)
+        values = _product(key, known) if protocol.convention == "dlpan" else None
+        if values is None:
+            values = metrics.compute(key, fused, scene, sensor=dataset.sensor, border=border, **options)
+        known[key] = values
         for image, value in zip(scene.name, values.tolist(), strict=True):
             rows.append({"split": split, "image": image, "metric": key, "value": value if math.isfinite(value) else None})
     return rows
+
+
+def _product(key: str, known: dict[str, torch.Tensor]) -> torch.Tensor | None:
+    """An index that is a product of 1 - d over distortions d which are already known; None for any other."""
+    parts = metrics.card(key).product_of
+    if not parts or not all(part in known for part in parts):
+        return None
+    return math.prod((1 - known[part] for part in parts[1:]), start=1 - known[parts[0]])
 
 
 def compact(image: torch.Tensor) -> np.ndarray:

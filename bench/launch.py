@@ -9,12 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 import datasets
-from bench import protocol, verbs
+from bench import protocol, reports
 from bench.environment import choose_device
 from bench.errors import UsageError
 from bench.executors import InterruptedRunError, run_dask, run_local, warm_up
 from bench.experiment import Plan, Settings, expand_methods, plan, prepare
 from bench.live import Live
+from bench.screen import console
 from bench.store import Record, Store
 from datasets.base import DatasetError
 from imaging import sensors
@@ -22,7 +23,7 @@ from imaging import sensors
 
 def run(options: argparse.Namespace) -> int:
     """Plan, say what will run, run it, and report."""
-    out = verbs.console()
+    out = console()
     settings = _settings(options)
     store = Store(settings.results)
     if options.executor == "local" and not options.dry_run:
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
     wanted |= {(record["protocol"]["id"], record["dataset"]["label"]) for record in failed}
     try:
-        verbs.show(store, out, wanted)
+        reports.publish(store, out, wanted)
     except OSError as error:
         out.print(
             f"leaderboard not written: {error}; free some space and run the same command again", soft_wrap=True, markup=False

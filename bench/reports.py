@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.console import Console
+
 from bench import leaderboard
 from bench.store import Store
 
@@ -35,6 +37,19 @@ def write_all(store: Store, figures: bool = True, report: Callable[[str], None] 
             line = f"{name} could not be written: {type(error).__name__}: {error}"
             (report or _complain)(line)
     return paths
+
+
+def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None) -> None:
+    """Derive every report again and print the tables of the wanted (protocol id, dataset label) pairs; None: of all."""
+    from bench import terminal
+
+    write_all(store, report=lambda line: out.print(line, markup=False, soft_wrap=True))
+    frame = leaderboard.build(store)
+    if wanted is not None:
+        keys = zip(frame["protocol"], frame["dataset"], strict=True)
+        frame = frame[[key in wanted for key in keys]]
+    terminal.show(frame, out)
+    out.print(f"leaderboard: {store.root / 'leaderboard.csv'}; tables/ and figures/ beside it", soft_wrap=True, markup=False)
 
 
 def _writer(name: str) -> Callable[..., list[Path]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 import datasets
@@ -15,23 +14,15 @@ import methods
 import metrics
 from bench import protocol
 from bench.errors import UsageError
+from bench.screen import console
 from catalogue import UnknownNameError
 from imaging import sensors
-
-if TYPE_CHECKING:
-    from bench.store import Store
 
 
 def call(options: argparse.Namespace) -> int:
     """Run the verb that was asked for and return the exit code."""
     verbs = {"run": run, "list": list_all, "info": info, "data": data, "report": report}
     return verbs[options.verb](options)
-
-
-def console() -> Console:
-    """Standard output; wide enough in a pipe that no table is cut."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=max(out.width, 120))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -114,22 +105,10 @@ def data(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Derive leaderboard, tables and figures again from the results folder."""
+    from bench import reports
     from bench.store import Store
 
     if not options.results.is_dir():
         raise UsageError(f"results folder '{options.results}' not found; run something first, or give --results DIR")
-    show(Store(options.results), console(), None)
+    reports.publish(Store(options.results), console(), None)
     return 0
-
-
-def show(store: Store, out: Console, wanted: set[tuple[str, str]] | None) -> None:
-    """Derive every report again and print the tables of the wanted (protocol id, dataset label) pairs; None: of all."""
-    from bench import leaderboard, reports, terminal
-
-    reports.write_all(store, report=lambda line: out.print(line, markup=False, soft_wrap=True))
-    frame = leaderboard.build(store)
-    if wanted is not None:
-        keys = zip(frame["protocol"], frame["dataset"], strict=True)
-        frame = frame[[key in wanted for key in keys]]
-    terminal.show(frame, out)
-    out.print(f"leaderboard: {store.root / 'leaderboard.csv'}; tables/ and figures/ beside it", soft_wrap=True, markup=False)

@@ -14,7 +14,8 @@ IMAGES = ("ms", "lms", "guide", "gt")
 class MetricCard:
     """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers.
 
-    `conventions` says, one line each, which other named conventions the index knows and how they differ from the default.
+    `conventions` says, one line each, which other named conventions the index knows and how they differ from the default;
+    `product_of` names distortions d whose product of 1 - d the index is.
     """
 
     key: str
@@ -27,6 +28,7 @@ class MetricCard:
     convention: str
     reference: str
     conventions: tuple[str, ...] = ()
+    product_of: tuple[str, ...] = ()
 
     @classmethod
     def from_entry(cls, entry: Entry) -> MetricCard:
@@ -45,6 +47,7 @@ class MetricCard:
             needs=tuple(name for name in entry.arguments if name in IMAGES),
             convention=facts["convention"],
             reference=facts["reference"],
+            product_of=tuple(facts.get("product_of", ())),
             conventions=tuple(f"{name}: {text}" for name, text in TABLE.get(entry.key, {}).items()),
         )
 

@@ -133,6 +133,7 @@ def d_lambda_k(
 
 @register(
     title="QNR",
+    product_of=("d_lambda", "d_s"),
     direction="higher",
     best=1.0,
     convention="DLPan: (1 - D_λ)^alpha (1 - D_s)^beta per image, both exponents 1; conventions of d_lambda and d_s",
@@ -161,6 +162,7 @@ def qnr(
 
 @register(
     title="HQNR",
+    product_of=("d_lambda_k", "d_s"),
     direction="higher",
     best=1.0,
     convention="DLPan: (1 - D_λ,K)(1 - D_s) per image; conventions of d_lambda_k and d_s",

@@ -221,7 +221,7 @@ NAMES = tuple(MATERIALS)
 
 
 @lru_cache(maxsize=1)
-def library() -> NDArray[np.float64]:
+def all_spectra() -> NDArray[np.float64]:
     """Reflectance of every material, (materials, wavelengths), 0 to 1, in the order of `NAMES` and `WAVELENGTHS`."""
     percent = np.array([material.percent for material in MATERIALS.values()], dtype=np.float64)
     return np.asarray(PchipInterpolator(KNOTS, percent / 100.0, axis=1)(WAVELENGTHS), dtype=np.float64)
@@ -236,4 +236,4 @@ def spectra(material: NDArray[np.int64], brightness: NDArray[np.float64], tilt: 
         tilt: exponent of wavelength / 650 nm, (instances,).
     """
     colour = (WAVELENGTHS / 650.0) ** tilt[:, None]
-    return np.clip(library()[material] * brightness[:, None] * colour, 0.003, 0.95)
+    return np.clip(all_spectra()[material] * brightness[:, None] * colour, 0.003, 0.95)

@@ -15,11 +15,11 @@ NAMES = list(materials.NAMES)
 
 
 def reflectance(key, name):
-    return (optics.responses(sensors.get(key)) @ materials.library().T)[:, NAMES.index(name)]
+    return (optics.responses(sensors.get(key)) @ materials.all_spectra().T)[:, NAMES.index(name)]
 
 
 def test_there_are_many_materials_with_reflectance_between_0_and_1():
-    spectra = materials.library()
+    spectra = materials.all_spectra()
     assert len(NAMES) >= 25
     assert spectra.shape == (len(NAMES), len(materials.WAVELENGTHS))
     assert 0 < spectra.min() < spectra.max() < 1
