@@ -39,12 +39,13 @@ def run(job: Job, report: Report) -> Record:
     """Run a cell to its end and return its record; a failure becomes a failed record.
 
     Raises:
-        TrainingInterruptedError, KeyboardInterrupt: if the user stopped it; the scratch folder keeps the checkpoint.
+        TrainingInterruptedError, KeyboardInterrupt, BrokenPipeError: if the user stopped it or the run that listens is gone;
+            the scratch folder keeps the checkpoint.
     """
     store = Store(Path(job.results))
     try:
         return _run(job, store, report)
-    except TrainingInterruptedError:
+    except (TrainingInterruptedError, BrokenPipeError):
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]

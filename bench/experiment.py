@@ -141,9 +141,9 @@ def _job(settings: Settings, cell: Cell, name: str, options: dict[str, Any], dat
 
 
 def dataset_facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
-    """What a record says about its dataset; null where it could not be opened."""
+    """What a record says about its dataset; empty where it could not be opened."""
     if dataset is None:
-        return {"key": name, "task": None, "sensor": None, "source": None, "fingerprint": None, "notices": []}
+        return {"key": name, "task": "", "sensor": "", "source": "", "fingerprint": "", "notices": []}
     return {
         "key": dataset.key,
         "task": dataset.task,

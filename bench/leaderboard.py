@@ -102,7 +102,7 @@ def _row(store: Store, members: Cells) -> dict[str, Any]:
         "status": "ok" if good else "failed",
         "reason": _reasons(members),
         "seeds": len(good),
-        **{name: last["dataset"].get(name, "") for name in ("task", "source", "fingerprint", "sensor")},
+        **{name: last["dataset"].get(name) or "" for name in ("task", "source", "fingerprint", "sensor")},
         **{f"images_{split}": (last.get("counts") or {}).get(split) for split in ("reduced", "full")},
         **_provenance(last, shown),
     }

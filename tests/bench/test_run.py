@@ -74,6 +74,16 @@ def test_a_broken_dataset_is_a_failed_row(call):
     assert "toy.h5 is truncated" in done.stdout
 
 
+def test_a_corrupt_file_does_not_keep_the_other_dataset_from_running(call, tmp_path):
+    corrupt = tmp_path / "corrupt.mat"
+    corrupt.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    done = call("--methods", "toy-copy", "--dataset", f"scene:{corrupt}", "toy")
+    assert done.returncode == 1, done.stderr
+    assert str(corrupt) in done.stdout.replace("\n", "")
+    board = pd.read_csv(tmp_path / "results" / "leaderboard.csv").set_index("dataset")
+    assert board["status"].to_dict() == {"corrupt": "failed", "toy-simulated": "ok"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -164,6 +174,21 @@ def test_ctrl_c_then_again_gives_the_numbers_of_an_uninterrupted_run(straight, c
     assert (cells[0] / "scores.csv").read_bytes() == (cells[1] / "scores.csv").read_bytes()
     first, second = (load_file(cell / "weights.safetensors") for cell in cells)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_killed_run_leaves_no_failed_row_and_runs_again(straight, command, call, tmp_path):
+    words = command("--methods", "toy-net", "--dataset", "toy", results="killed")
+    slow = os.environ | {"TOY_SLEEP": "0.5"}
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(words, cwd=ROOT, env=slow, stdout=log, stderr=log, start_new_session=True)
+        _wait_for(lambda: "step 4/12" in (tmp_path / "log").read_text(), running)
+        running.kill()
+        running.wait(timeout=60)
+    time.sleep(3)
+    assert not list((tmp_path / "killed").rglob("record.json"))
+    assert call("--methods", "toy-net", "--dataset", "toy", results="killed").returncode == 0
+    first, second = (next(folder.rglob("toy-net/seed-42/scores.csv")) for folder in (straight, tmp_path / "killed"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def _wait_for(condition, process):
