@@ -67,11 +67,9 @@ def _run(job: Job, store: Store, report: Report) -> Record:
 
     import datasets
     import methods
-    from bench import cost, environment, evaluation, protocol
+    from bench import cost, environment, evaluation, plugins, protocol
 
-    for plugin in job.plugins:
-        for package in (methods, datasets, __import__("metrics")):
-            package.catalogue.add_file(Path(plugin))
+    plugins.add(job.plugins)
     if job.threads:
         torch.set_num_threads(job.threads)
     rules = protocol.from_dict(job.protocol, job.protocol["name"])

@@ -113,17 +113,13 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _add_plugins(files: list[str]) -> None:
-    import datasets
-    import methods
-    import metrics
+    from bench import plugins
 
     for name in files:
-        path = Path(name)
-        if not path.is_file():
+        if not Path(name).is_file():
             raise UsageError(f"plugin '{name}' not found")
-        for package in (methods, metrics, datasets):
-            package.catalogue.add_file(path)
-    for package in (methods, metrics, datasets):
+    plugins.add(files)
+    for package in plugins.PACKAGES:
         package.catalogue.names()
         for problem in dict.fromkeys(package.catalogue.problems):
             print(f"warning: {problem}", file=sys.stderr)

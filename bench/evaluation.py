@@ -51,8 +51,9 @@ def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch
             count = 0
             for index, scene in test_scenes(dataset.split(name), protocol, name):
                 scene.check_finite()
-                fused = fuse(method, scene.to(device))
-                result.scores += score(fused, scene.to(device), dataset, protocol, name, keys)
+                here = scene.to(device)
+                fused = fuse(method, here)
+                result.scores += score(fused, here, dataset, protocol, name, keys)
                 if index < KEPT[name]:
                     result.images[f"{name}-{index}"] = compact(fused)
                 count += 1

@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from bench import leaderboard
 from bench.store import Store
 
 
-def write_all(store: Store, figures: bool = True, report: Callable[[str], None] | None = None) -> list[Path]:
+def write_all(
+    store: Store, figures: bool = True, report: Callable[[str], None] | None = None, frame: pd.DataFrame | None = None
+) -> list[Path]:
     """Derive CSV files, LaTeX tables and figures again from all cells.
 
     A part that fails does not take the others with it: the problem becomes one line.
@@ -21,6 +24,7 @@ def write_all(store: Store, figures: bool = True, report: Callable[[str], None] 
         store: the results.
         figures: whether to draw figures too.
         report: takes the lines about problems; None writes them to standard error.
+        frame: the leaderboard, where it has been built already.
 
     Returns:
         Paths of the files that are there and up to date.
@@ -28,7 +32,7 @@ def write_all(store: Store, figures: bool = True, report: Callable[[str], None] 
     Raises:
         OSError: if the leaderboard itself cannot be written.
     """
-    frame = leaderboard.build(store)
+    frame = leaderboard.build(store) if frame is None else frame
     paths = leaderboard.write(store, frame)
     for name in ("latex", "figures") if figures else ("latex",):
         try:
@@ -43,8 +47,8 @@ def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None) -> 
     """Derive every report again and print the tables of the wanted (protocol id, dataset label) pairs; None: of all."""
     from bench import terminal
 
-    write_all(store, report=lambda line: out.print(line, markup=False, soft_wrap=True))
     frame = leaderboard.build(store)
+    write_all(store, report=lambda line: out.print(line, markup=False, soft_wrap=True), frame=frame)
     if wanted is not None:
         keys = zip(frame["protocol"], frame["dataset"], strict=True)
         frame = frame[[key in wanted for key in keys]]

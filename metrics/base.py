@@ -12,7 +12,7 @@ from torch import Tensor
 from catalogue import Entry
 from imaging import Scene, Sensor
 from metrics import conventions
-from metrics.cards import IMAGES, MetricCard
+from metrics.cards import MetricCard
 
 T = TypeVar("T")
 COMMON = {"block": 32, "convention": conventions.DEFAULT}
@@ -81,6 +81,3 @@ def require_panchromatic(key: str, guide: Tensor) -> None:
         raise ValueError(
             f"{key} compares bands with a panchromatic guide of 1 channel, got {guide.shape[1]} channels; leave it out"
         )
-
-
-__all__ = ["IMAGES", "crop_border", "evaluate", "register", "require_panchromatic"]
