@@ -69,9 +69,8 @@ class Batches:
         for number, image in enumerate(images):
             s = 1 if number == 0 else r
             window = image[:, top * s : (top + side) * s, left * s : (left + side) * s]
-            if self.protocol.augment:
-                window = torch.rot90(window, turn, (1, 2))
-                window = window.flip(2) if flip else window
+            window = torch.rot90(window, turn, (1, 2)) if self.protocol.rotations else window
+            window = window.flip(2) if flip and self.protocol.flips else window
             cut.append(window)
         return cut
 

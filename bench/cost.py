@@ -65,9 +65,11 @@ def example(method: Method, side: int, device: torch.device) -> tuple[Tensor, Te
     ms = torch.rand(1, sensor.count, low, low, generator=draw)
     lms = torch.nn.functional.interpolate(ms, scale_factor=float(ratio), mode="bilinear")
     guide = torch.rand(1, method.guide_bands, low * ratio, low * ratio, generator=draw)
-    scaled = (image.mul(0.8).add(0.1).mul(sensor.scale).to(device) for image in (ms, lms, guide))
-    ms, lms, guide = scaled
-    return ms, lms, guide
+    ms, lms, guide = (image.mul(0.8).add(0.1).to(device) for image in (ms, lms, guide))
+    if sensor.guide_range is None:
+        return ms * sensor.scale, lms * sensor.scale, guide * sensor.scale
+    low, high = guide.new_tensor(sensor.guide_range).T[..., None, None]
+    return ms * sensor.scale, lms * sensor.scale, low + guide * (high - low)
 
 
 def count(method: Method, side: int) -> tuple[int, int]:

@@ -47,13 +47,13 @@ def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch
     result = Evaluation()
     method.eval().to(device)
     with torch.inference_mode():
-        for name, keys in (("reduced", protocol.reduced_metrics), ("full", protocol.full_metrics)):
+        for name in KEPT:
             count = 0
             for index, scene in test_scenes(dataset.split(name), protocol, name):
                 scene.check_finite()
                 here = scene.to(device)
                 fused = fuse(method, here)
-                result.scores += score(fused, here, dataset, protocol, name, keys)
+                result.scores += score(fused, here, dataset, protocol, name)
                 if index < KEPT[name]:
                     result.images[f"{name}-{index}"] = compact(fused)
                 count += 1
@@ -79,16 +79,15 @@ def fuse(method: Method, scene: Scene) -> torch.Tensor:
     return fused
 
 
-def score(
-    fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protocol, split: str, keys: tuple[str, ...]
-) -> list[dict[str, Any]]:
+def score(fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protocol, split: str) -> list[dict[str, Any]]:
     """Long score rows of one batch."""
-    border = protocol.border if split == "reduced" else 0
-    options: dict[str, Any] = {"block": protocol.block, "convention": protocol.convention}
+    rules = protocol.scoring[dataset.track]
+    border = rules.border if split == "reduced" else 0
     rows = []
     known: dict[str, torch.Tensor] = {}
-    for key in keys:
-        values = _product(key, known) if protocol.convention == "dlpan" else None
+    for key in rules.keys(split):
+        options = {"block": rules.block, "convention": metrics.card(key).convention_of(rules.convention)}
+        values = _product(key, known) if options["convention"] == "dlpan" else None
         if values is None:
             values = metrics.compute(key, fused, scene, sensor=dataset.sensor, border=border, **options)
         known[key] = values

@@ -96,7 +96,7 @@ def _plan_method(
         return
     if reason is None and trainable and not settings.weights and not len(dataset.split("train")):
         reason = "needs training, and this dataset has nothing to train on"
-    for cell in _cells(settings, key, dataset.label, trainable):
+    for cell in _cells(settings, key, dataset, trainable):
         if reason is not None:
             result.skipped.append((cell, reason))
         elif not settings.force and _finished(store.read(cell), dataset):
@@ -105,28 +105,33 @@ def _plan_method(
             result.jobs.append(_job(settings, cell, name, options, dataset, trainable))
 
 
-def _cells(settings: Settings, key: str, label: str, trainable: bool) -> list[Cell]:
+def _cells(settings: Settings, key: str, dataset: Dataset, trainable: bool) -> list[Cell]:
     """Cells of one method: one a seed where it trains, one in all where the seed changes nothing."""
+    rules, label = settings.protocol.on(dataset.track).id, dataset.label
     if not trainable:
-        return [Cell(settings.protocol.id, label, key, 0)]
+        return [Cell(rules, label, key, 0)]
     if settings.weights:
-        return [Cell(settings.protocol.id, label, f"{key}@{Path(settings.weights).stem}", 0)]
-    return [Cell(settings.protocol.id, label, key, seed) for seed in settings.seeds]
+        return [Cell(rules, label, f"{key}@{Path(settings.weights).stem}", 0)]
+    return [Cell(rules, label, key, seed) for seed in settings.seeds]
 
 
 def _broken(
     settings: Settings, key: str, name: str, options: dict[str, Any], reason: str, store: Store, dataset: Dataset | None = None
 ) -> Record:
     label = dataset.label if dataset else re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(name).stem if ":" in name else name)
-    cell = Cell(settings.protocol.id, label, key, 0)
+    cell = Cell(_rules(settings, dataset).id, label, key, 0)
     return record_failure(_job(settings, cell, name, options, dataset, False), store, reason)
+
+
+def _rules(settings: Settings, dataset: Dataset | None) -> Protocol:
+    return settings.protocol.on(dataset.track) if dataset else settings.protocol
 
 
 def _job(settings: Settings, cell: Cell, name: str, options: dict[str, Any], dataset: Dataset | None, trainable: bool) -> Job:
     return Job(
         cell=cell,
         results=str(settings.results),
-        protocol=settings.protocol.to_dict(),
+        protocol=_rules(settings, dataset).to_dict(),
         dataset=name,
         dataset_options=options,
         facts=dataset_facts(name, dataset),
@@ -143,10 +148,11 @@ def _job(settings: Settings, cell: Cell, name: str, options: dict[str, Any], dat
 def dataset_facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
     """What a record says about its dataset; empty where it could not be opened."""
     if dataset is None:
-        return {"key": name, "task": "", "sensor": "", "source": "", "fingerprint": "", "notices": []}
+        return {"key": name, "task": "", "track": "", "sensor": "", "source": "", "fingerprint": "", "notices": []}
     return {
         "key": dataset.key,
         "task": dataset.task,
+        "track": dataset.track,
         "sensor": dataset.sensor.key,
         "source": dataset.source,
         "fingerprint": dataset.fingerprint,
@@ -167,10 +173,11 @@ def prepare(planned: Plan, settings: Settings, store: Store, workers: int) -> li
     problems = []
     for name, dataset in planned.opened.items():
         jobs = [job for job in planned.jobs if job.dataset == name]
+        rules = settings.protocol.on(dataset.track)
         try:
             if jobs:
-                _generate(dataset, settings.protocol, any(job.trains for job in jobs), workers)
-                _keep_reference(dataset, settings.protocol, store)
+                _generate(dataset, rules, any(job.trains for job in jobs), workers)
+                _keep_reference(dataset, rules, store)
         except (OSError, ValueError, DatasetError) as error:
             problems.append(f"{dataset.label}: {error}")
     return problems

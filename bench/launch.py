@@ -116,12 +116,11 @@ def _announce(out: Console, settings: Settings, planned: Plan) -> None:
     for name, dataset in planned.opened.items():
         simulated = dataset.source == "simulated"
         source = "[bold]SIMULATED data[/] (embedded twin)" if simulated else f"{dataset.source} data"
-        out.print(f"{name}: {source}, {dataset.sensor.title}, ratio {dataset.sensor.ratio}")
+        rules = settings.protocol.on(dataset.track).id
+        out.print(f"{name}: {source}, {dataset.sensor.title}, ratio {dataset.sensor.ratio}, protocol {rules}")
     for notice in planned.notices:
         out.print(f"note: {notice}", soft_wrap=True, markup=False)
-    out.print(
-        f"protocol {settings.protocol.id}, device {settings.device}, {settings.threads} thread(s), results in {settings.results}/"
-    )
+    out.print(f"device {settings.device}, {settings.threads} thread(s), results in {settings.results}/")
     groups = (("run", [job.cell for job in planned.jobs]), ("done before", planned.done))
     for label, cells in groups:
         if cells:

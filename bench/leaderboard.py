@@ -22,7 +22,7 @@ LEADING = ["rank", "method", "title", "family", "task", "dataset", "source", "pr
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
-TRAILING += ["sensor", "convention", "recipe", "weights", "processor", "cpu_threads", "cuda_device"]
+TRAILING += ["sensor", "track", "convention", "recipe", "weights", "processor", "cpu_threads", "cuda_device"]
 INTEGERS = ("rank", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 LONG = ("protocol", "dataset", "method", "seed", *SCORE_COLUMNS)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
@@ -102,7 +102,7 @@ def _row(store: Store, members: Cells) -> dict[str, Any]:
         "status": "ok" if good else "failed",
         "reason": _reasons(members),
         "seeds": len(good),
-        **{name: last["dataset"].get(name) or "" for name in ("task", "source", "fingerprint", "sensor")},
+        **{name: last["dataset"].get(name) or "" for name in ("task", "track", "source", "fingerprint", "sensor")},
         **{f"images_{split}": (last.get("counts") or {}).get(split) for split in ("reduced", "full")},
         **_provenance(last, shown),
     }
@@ -129,13 +129,20 @@ def _provenance(last: Record, shown: list[Record]) -> dict[str, Any]:
     commits = [f"{place['commit']}{'-dirty' if place.get('dirty') else ''}" for place in places if place.get("commit")]
     return {
         "date": last.get("date", ""),
-        "convention": last["protocol"]["content"].get("convention", ""),
+        "convention": _scoring(last).get("convention", ""),
         "commit": _distinct(commits),
         **{name: _distinct(place.get(name) for place in places) for name in ("device", "torch", "processor")},
         **{name: _distinct(record.get(name) for record in shown) for name in ("recipe", "weights")},
         "cpu_threads": costs[-1].get("cpu_threads"),
         "cuda_device": _distinct(cost.get("cuda_device") for cost in costs),
     }
+
+
+def _scoring(record: Record) -> dict[str, Any]:
+    """The rules by which the images of a record were scored."""
+    data = record["dataset"]
+    rules: dict[str, Any] = record["protocol"].get("content", {}).get("scoring", {})
+    return rules.get(data.get("track") or data.get("task"), {})
 
 
 def _reasons(members: Cells) -> str:
@@ -156,12 +163,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _metric_columns(rows: list[dict[str, Any]], cells: Cells) -> list[str]:
     """Metric columns that rows have, in the order of the protocols' tables, others behind."""
-    wanted = [
-        f"{split}_{key}"
-        for split in ("reduced", "full")
-        for _, record in cells
-        for key in record["protocol"].get("content", {}).get(f"{split}_metrics", ())
-    ]
+    wanted = [f"{split}_{key}" for split in ("reduced", "full") for _, record in cells for key in _scoring(record).get(split, ())]
     present = dict.fromkeys(name for row in rows for name in row if name.endswith(("_mean", "_std")))
     stems = dict.fromkeys([*wanted, *(re.sub(r"(_seed)?_(mean|std)$", "", name) for name in present)])
     return [f"{stem}_{name}" for stem in stems for name in SUMMARY if f"{stem}_{name}" in present]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,36 @@ import yaml
 from bench.errors import UsageError
 
 PRESETS = Path(__file__).parent / "protocols"
-CHOICES = {"loss": ("l1", "mse"), "schedule": ("constant", "one-cycle", "milestones"), "select": ("ergas", "sam")}
+CHOICES = {
+    "loss": ("l1", "mse"),
+    "schedule": ("constant", "one-cycle", "milestones"),
+    "select": ("ergas", "sam"),
+    "recipe": ("unified", "published"),
+    "precision": ("32-true", "bf16-mixed"),
+}
+TRACKS = ("ms", "hs", "sar-cr", "sar-sharp")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How the images of one track are scored.
+
+    Attributes:
+        border: guide pixels left out around reduced-resolution images, the toolbox's way.
+        block: side of the blocks of Q2n, D_lambda, D_s in guide pixels.
+        convention: named convention of the indices; an index that does not know it uses its default.
+        reduced, full: keys of the indices with and without reference, in the order of the tables.
+    """
+
+    border: int
+    block: int
+    convention: str
+    reduced: tuple[str, ...]
+    full: tuple[str, ...]
+
+    def keys(self, split: str) -> tuple[str, ...]:
+        """Indices of a split, `reduced` or `full`."""
+        return self.reduced if split == "reduced" else self.full
 
 
 @dataclass(frozen=True)
@@ -26,19 +55,20 @@ class Protocol:
         train_images, valid_images, reduced_images, full_images: images used of each split, from the first; None: all.
         patch: side of a training patch in guide pixels, cut at random from the stored patches.
         batch: patches per step.
+        accumulate: equal parts in which the patches of one step are processed, to save memory; the gradients are averaged.
         steps, epochs: length of the training; exactly one of them is given.
+        recipe: "unified" (the fields below for every network) or "published" (each network's own loss, optimiser and schedule).
+        precision: "32-true", or "bf16-mixed" (bfloat16 where autocast allows it).
         loss: "l1" or "mse", on images divided by the sensor's scale.
         lr, betas, weight_decay: of Adam.
         schedule: "constant", "one-cycle" (linear warm-up over `warmup` of the steps, then cosine to zero) or "milestones"
             (times `gamma` at each epoch in `milestones`).
-        augment: random flips and quarter turns.
+        flips, rotations: random mirror images, random quarter turns of the patches.
+        patience: stop after that many validations without an improvement; None: never.
         validate_every: steps between validations; None: once an epoch.
         select: index whose mean over the validation split picks the checkpoint.
         holdout: share of a user's scene that is kept for testing (its right-hand side); see the scene reader.
-        border: PAN pixels left out around reduced-resolution images, the toolbox's way.
-        block: side of the blocks of Q2n, D_lambda, D_s in PAN pixels.
-        convention: named convention of the indices.
-        reduced_metrics, full_metrics: keys of the indices, in the order of the tables.
+        scoring: how images are scored, by track: "ms", "hs", "sar-cr", "sar-sharp".
     """
 
     name: str
@@ -50,6 +80,9 @@ class Protocol:
     batch: int
     steps: int | None
     epochs: int | None
+    accumulate: int
+    recipe: str
+    precision: str
     loss: str
     lr: float
     betas: tuple[float, float]
@@ -58,15 +91,13 @@ class Protocol:
     warmup: float
     milestones: tuple[int, ...]
     gamma: float
-    augment: bool
+    flips: bool
+    rotations: bool
     validate_every: int | None
+    patience: int | None
     select: str
     holdout: float
-    border: int
-    block: int
-    convention: str
-    reduced_metrics: tuple[str, ...]
-    full_metrics: tuple[str, ...]
+    scoring: dict[str, Scoring]
 
     @property
     def id(self) -> str:
@@ -74,9 +105,20 @@ class Protocol:
         content = {key: value for key, value in asdict(self).items() if key != "name"}
         return f"{self.name}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
 
+    def on(self, track: str) -> Protocol:
+        """The same protocol with the scoring of one track only: what other tracks print cannot change its numbers, nor its id.
+
+        Raises:
+            UsageError: if the protocol does not say how that track is scored.
+        """
+        if track not in self.scoring:
+            raise UsageError(f"protocol '{self.name}' has no scoring for {track}; it knows {', '.join(self.scoring)}")
+        return replace(self, scoring={track: self.scoring[track]})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for YAML and JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     def total_steps(self, images: int) -> int:
         """Training steps for a split of `images` patches; a last partial batch is dropped."""
@@ -125,9 +167,29 @@ def from_dict(content: dict[str, Any], name: str) -> Protocol:
     if missing:
         raise UsageError(f"protocol '{name}': missing field(s) {', '.join(missing)}")
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    values["scoring"] = _scoring(given["scoring"], name)
     protocol = Protocol(**values)
     _check(protocol)
     return protocol
+
+
+def _scoring(content: Any, name: str) -> dict[str, Scoring]:
+    if not isinstance(content, dict) or not content or set(content) - set(TRACKS):
+        raise UsageError(f"protocol '{name}': scoring must map tracks ({', '.join(TRACKS)}) to their rules, got {content!r}")
+    known = {field.name for field in fields(Scoring)}
+    for track, rules in content.items():
+        if not isinstance(rules, dict) or set(rules) != known:
+            raise UsageError(
+                f"protocol '{name}': scoring of {track} must have the fields {', '.join(sorted(known))}, got {rules!r}"
+            )
+        if (
+            not isinstance(rules["border"], int)
+            or not isinstance(rules["block"], int)
+            or rules["border"] < 0
+            or rules["block"] < 1
+        ):
+            raise UsageError(f"protocol '{name}': scoring of {track}: border must be 0 or more and block at least 1")
+    return {track: Scoring(**rules | {key: tuple(rules[key]) for key in ("reduced", "full")}) for track, rules in content.items()}
 
 
 def _check(p: Protocol) -> None:
@@ -136,9 +198,11 @@ def _check(p: Protocol) -> None:
             raise UsageError(f"protocol '{p.name}': {field} is '{getattr(p, field)}'; expected one of {', '.join(choices)}")
     if (p.steps is None) == (p.epochs is None):
         raise UsageError(f"protocol '{p.name}': give exactly one of steps and epochs (the other null)")
-    positive = {key: getattr(p, key) for key in ("patch", "batch", "lr", "block")} | {"length": p.steps or p.epochs or 0}
+    positive = {key: getattr(p, key) for key in ("patch", "batch", "accumulate", "lr")} | {"length": p.steps or p.epochs or 0}
     for field, value in positive.items():
         if not isinstance(value, int | float) or value <= 0:
             raise UsageError(f"protocol '{p.name}': {field} must be a positive number, got {value!r}")
+    if p.batch % p.accumulate:
+        raise UsageError(f"protocol '{p.name}': batch {p.batch} must be a multiple of accumulate {p.accumulate}")
     if not 0 <= p.holdout <= 0.8 or not 0 <= p.warmup < 1:
         raise UsageError(f"protocol '{p.name}': holdout must lie in 0..0.8 and warmup in 0..1, got {p.holdout}, {p.warmup}")

@@ -75,7 +75,7 @@ def _cards(key: str) -> list[tuple[str, dict[str, Any]]]:
         "index": (metrics.names(), lambda: asdict(metrics.card(key))),
         "dataset": (datasets.names(), lambda: datasets.card(key)),
         "sensor": (sensors.names(), lambda: asdict(sensors.get(key))),
-        "protocol": (protocol.presets(), lambda: {"id": protocol.load(key).id} | protocol.load(key).to_dict()),
+        "protocol": (protocol.presets(), lambda: _protocol_facts(key)),
     }
     found = [(kind, lookup()) for kind, (names, lookup) in kinds.items() if key in names]
     if not found:
@@ -112,3 +112,8 @@ def report(options: argparse.Namespace) -> int:
         raise UsageError(f"results folder '{options.results}' not found; run something first, or give --results DIR")
     reports.publish(Store(options.results), console(), None)
     return 0
+
+
+def _protocol_facts(key: str) -> dict[str, Any]:
+    rules = protocol.load(key)
+    return {"ids": {track: rules.on(track).id for track in rules.scoring}} | rules.to_dict()

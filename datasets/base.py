@@ -59,6 +59,7 @@ class Dataset(ABC):
     Attributes:
         key: registry key, or "scene-<name>".
         task: "ms", "hs" or "sar".
+        track: how it is used and scored: "ms", "hs", "sar-cr" or "sar-sharp" (default: the task).
         sensor: the sensor of all its images.
         source: "published", "simulated" or "user".
         fingerprint: sha256 over what decides its pixels (file contents, or generator version and seed).
@@ -73,9 +74,14 @@ class Dataset(ABC):
     notices: list[str]
 
     @property
+    def track(self) -> str:
+        """How it is used and scored; the task, unless a dataset serves several tracks."""
+        return self.task
+
+    @property
     def label(self) -> str:
-        """Folder name of its results: key and source."""
-        return f"{self.key}-{self.source}"
+        """Folder name of its results: key, track where it is not the task, and source."""
+        return "-".join([self.key, *([self.track] if self.track != self.task else []), self.source])
 
     @abstractmethod
     def split(self, name: str) -> Split:

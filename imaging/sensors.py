@@ -30,11 +30,20 @@ class Sensor:
     mtf: tuple[float, ...]
     pan_mtf: float
     rgb: tuple[int, int, int]
+    # Limits in dB of each guide band where the guide is SAR backscatter; None: the guide is panchromatic, in digital numbers.
+    guide_range: tuple[tuple[float, float], ...] | None = None
+    # What optical images are divided by inside a network, where it is not the largest digital number.
+    reflectance: float | None = None
 
     @property
     def scale(self) -> float:
-        """Largest digital number, 2^bits - 1."""
-        return float(2**self.bits - 1)
+        """Largest digital number, 2^bits - 1, or the digital number of reflectance 1 where the sensor names it."""
+        return self.reflectance or float(2**self.bits - 1)
+
+    @property
+    def guide_bands(self) -> int:
+        """Number of guide bands: 1 (panchromatic) or those of the SAR guide."""
+        return len(self.guide_range) if self.guide_range else 1
 
     @property
     def count(self) -> int:

@@ -41,20 +41,21 @@ def supports(key: str, sensor: Sensor, task: str) -> str | None:
     return reason
 
 
-def create(key: str, *, sensor: Sensor, guide_bands: int = 1, **options: Any) -> Method:
+def create(key: str, *, sensor: Sensor, guide_bands: int | None = None, **options: Any) -> Method:
     """Build a method for a sensor.
 
     Args:
         key: registry key, as `names()` lists them.
         sensor: sensor of the images (band count, ratio, scale, MTF).
-        guide_bands: channels of the guide (1 = PAN, 2 = SAR VV and VH).
+        guide_bands: channels of the guide (1 = PAN, 2 = SAR VV and VH); None: those of the sensor.
         options: constructor arguments of that method.
 
     Raises:
         UnknownNameError: for an unknown key; the message names the nearest.
         TypeError: for an option that the method does not take.
     """
-    method: Method = catalogue[key].load()(sensor=sensor, guide_bands=guide_bands, **options)
+    channels = sensor.guide_bands if guide_bands is None else guide_bands
+    method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
     method.card = card(key)
     return method
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from imaging import Sensor
@@ -56,13 +57,24 @@ class Method(nn.Module):
 class Network(Method):
     """A trainable method that works on images divided by the sensor's scale; subclasses define `fuse`.
 
-    Nothing is clipped: lms may overshoot the scale.
+    Optical images are not clipped: lms may overshoot the scale. Backscatter in dB has no scale to be divided by: it is clipped to
+    the sensor's `guide_range` and mapped to [0, 1], as the cloud-removal literature does.
     """
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Divide by the scale, fuse, multiply by the scale."""
         scale = self.sensor.scale
-        return self.fuse(ms / scale, lms / scale, guide / scale) * scale
+        return self.fuse(ms / scale, lms / scale, self.normalise_guide(guide)) * scale
+
+    def normalise_guide(self, guide: Tensor) -> Tensor:
+        """Guide (B, G, H, W) in digital numbers or dB as the network sees it, about [0, 1]."""
+        limits = self.sensor.guide_range
+        if limits is None:
+            return guide / self.sensor.scale
+        if guide.shape[1] != len(limits):
+            raise ValueError(f"guide: {self.sensor.title} has {len(limits)} SAR bands, got {guide.shape[1]}")
+        low, high = guide.new_tensor(limits).T[..., None, None]
+        return (torch.minimum(torch.maximum(guide, low), high) - low) / (high - low)
 
     def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse normalised images (about [0, 1]); shapes as in `forward`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from catalogue import Entry
-from metrics.conventions import TABLE, UNITS
+from metrics.conventions import DEFAULT, TABLE, UNITS
 
 IMAGES = ("ms", "lms", "guide", "gt")
 
@@ -55,6 +55,10 @@ class MetricCard:
         """The card as it reads under a named convention of the index; the same card under its own or an unknown one."""
         text = TABLE.get(self.key, {}).get(name)
         return self if text is None else replace(self, convention=f"{name}: {text}", unit=UNITS.get((self.key, name), self.unit))
+
+    def convention_of(self, name: str) -> str:
+        """`name` if this index knows that convention, else its default."""
+        return name if name in TABLE.get(self.key, {}) else DEFAULT
 
     @property
     def arrow(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,18 +21,18 @@ def test_every_index_of_every_image_is_scored(toy_protocol):
     dataset = datasets.open("toy")
     found = evaluate(methods.create("toy-copy", sensor=dataset.sensor), dataset, toy_protocol, CPU)
     keys = {(row["split"], row["image"], row["metric"]) for row in found.scores}
-    reduced = {("reduced", f"toy-{i}", key) for i in (200, 201) for key in toy_protocol.reduced_metrics}
-    assert keys == reduced | {("full", "toy-300", key) for key in toy_protocol.full_metrics}
+    reduced = {("reduced", f"toy-{i}", key) for i in (200, 201) for key in toy_protocol.scoring["ms"].reduced}
+    assert keys == reduced | {("full", "toy-300", key) for key in toy_protocol.scoring["ms"].full}
     assert found.counts == {"reduced": 2, "full": 1}
     assert set(found.images) == {"reduced-0", "reduced-1", "full-0"}
 
 
 def test_scores_are_those_of_the_public_function(toy_protocol):
     dataset = datasets.open("toy")
-    for split, keys, border in (("reduced", toy_protocol.reduced_metrics, 21), ("full", toy_protocol.full_metrics, 0)):
+    for split, border in (("reduced", 21), ("full", 0)):
         scene = dataset.split(split)[0]
         fused = scene.lms + 0.5 * (scene.guide - scene.guide.mean())
-        for row in score(fused, scene, dataset, toy_protocol, split, keys):
+        for row in score(fused, scene, dataset, toy_protocol, split):
             expected = metrics.compute(row["metric"], fused, scene, sensor=dataset.sensor, border=border)
             assert row["value"] == expected.item()
 
@@ -62,8 +63,9 @@ def test_references_hold_what_the_scene_has(toy_protocol):
 
 
 def test_an_infinite_value_is_left_empty(toy_protocol):
+    rules = replace(toy_protocol, scoring={"ms": replace(toy_protocol.scoring["ms"], reduced=("psnr",))})
     dataset = datasets.open("toy")
     scene = dataset.split("reduced")[0]
-    (row,) = score(scene.gt, scene, dataset, toy_protocol, "reduced", ("psnr",))
+    (row,) = score(scene.gt, scene, dataset, rules, "reduced")
     assert row["value"] is None
     assert math.isinf(metrics.compute("psnr", scene.gt, scene, sensor=dataset.sensor).item())

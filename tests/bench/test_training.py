@@ -39,7 +39,7 @@ def test_batches_differ_between_seeds_and_steps(toy_protocol):
 
 
 def test_an_epoch_shows_every_patch_once(toy_fields):
-    rules = protocol.from_dict(toy_fields | {"augment": False}, "toy")
+    rules = protocol.from_dict(toy_fields | {"flips": False, "rotations": False}, "toy")
     split = datasets.open("toy").split("train")
     batches = Batches(split, rules, seed=3, ratio=4)
     seen = {float(gt[i].sum()) for step in range(batches.per_epoch) for gt in [batches.batch(step)[3]] for i in range(4)}
