@@ -15,6 +15,11 @@ def convolution(inputs: int, outputs: int, size: int = 3, *, groups: int = 1, di
     return nn.Conv2d(inputs, outputs, size, padding=size // 2 * dilation, groups=groups, dilation=dilation, bias=bias)
 
 
+def reflecting(inputs: int, outputs: int, size: int = 3, *, groups: int = 1, bias: bool = True) -> nn.Conv2d:
+    """A convolution like `convolution` whose borders are reflected."""
+    return nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=bias, padding_mode="reflect")
+
+
 class Pointwise(nn.Conv2d):
     """A 1x1 convolution as one matrix product over all pixels: on a CPU, torch has no fast path of its own for it."""
 
