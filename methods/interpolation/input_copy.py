@@ -1,0 +1,25 @@
+"""Input copy: the cloudy or interpolated image as it came, the floor that every method must beat."""
+
+from torch import Tensor
+
+from methods import Method, register
+
+
+@register(
+    tasks={"sar"},
+    title="Input copy",
+    year=2020,
+    paper="the cloudy image itself; a row of the tables since Meraner, Ebel, Zhu, Schmitt, ISPRS Journal 166, 2020",
+    doi="10.1016/j.isprsjprs.2020.05.013",
+    faithful="nothing is done",
+)
+class InputCopy(Method):
+    """What remains to be done: the image without any use of the guide.
+
+    Args:
+        options: sensor and guide_bands, as in `Method`.
+    """
+
+    def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
+        """Return lms."""
+        return lms.clone()
