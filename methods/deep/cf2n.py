@@ -53,6 +53,8 @@ class DetailReconstruction(nn.Module):
 class FrequencyAttention(nn.Module):
     """FDA: a kernel per pixel (B, k*k, H, W), shared by all channels, in (0, 1)."""
 
+    planes = staticmethod(planes)
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.block = HeadResidualBlock(channels, channels)
@@ -60,7 +62,7 @@ class FrequencyAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Kernels of x (B, C, H, W)."""
-        return self.kernel(planes(self.block(x))).sigmoid()
+        return self.kernel(self.planes(self.block(x))).sigmoid()
 
 
 class SpectralAttention(nn.Module):
@@ -80,6 +82,8 @@ class SpectralAttention(nn.Module):
 class FrequencySelection(nn.Module):
     """FSM: a code per pixel (B, C/2, H, W) that `expand` turns into a kernel per pixel and channel."""
 
+    planes = staticmethod(planes)
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.near = convolution(channels, channels, groups=channels)
@@ -98,7 +102,7 @@ class FrequencySelection(nn.Module):
         near = self.near(x)
         far = self.squeeze_far(self.far(near))
         near = self.squeeze_near(near)
-        first, second = self.gates(planes(torch.cat([near, far], 1))).sigmoid().chunk(2, 1)
+        first, second = self.gates(self.planes(torch.cat([near, far], 1))).sigmoid().chunk(2, 1)
         return self.fuse(far * first, near * second)
 
 
