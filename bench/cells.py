@@ -30,6 +30,7 @@ class Job:
     seed: int
     trains: bool
     weights: str | None = None
+    card: str | None = None
     device: str = "cpu"
     threads: int | None = None
     plugins: tuple[str, ...] = field(default=())
@@ -83,7 +84,12 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     report({"phase": "cost"})
     record["cost"] = cost.measure(method, device)
     timings: dict[str, float | None] = {"train_s": None}
-    if job.weights:
+    if job.card:
+        from bench import zoo
+
+        record["zoo"] = zoo.load(method, Path(job.card), dataset)
+        record["recipe"] = record["zoo"]["recipe"]
+    elif job.weights:
         from bench.weights import load_weights
 
         load_weights(method, Path(job.weights))
@@ -136,8 +142,8 @@ def _record(job: Job, status: str) -> Record:
         "dataset": {"name": job.dataset, "label": job.cell.dataset} | job.facts,
         "protocol": {"id": rules.id, "name": rules.name, "content": rules.to_dict()},
         "seed": job.seed,
-        "recipe": "unified" if job.trains else None,
-        "weights": job.weights or ("trained" if job.trains else None),
+        "recipe": rules.recipe if job.trains else None,
+        "weights": "zoo" if job.card else job.weights or ("trained" if job.trains else None),
         "environment": {},
         "cost": {},
         "timings": {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -53,7 +53,7 @@ def build_parser() -> Parser:
     what.add_argument("--task", choices=("ms", "hs", "sar"), help="multispectral, hyperspectral or SAR-optical")
     what.add_argument("--protocol", default="quick", metavar="NAME", help="quick (default), full, or a YAML file")
     what.add_argument("--seeds", nargs="+", type=int, default=[42], metavar="N", help="seeds of the training (default: 42)")
-    what.add_argument("--weights", metavar="PATH", help="evaluate with these weights instead of training")
+    what.add_argument("--weights", metavar="zoo|PATH", help="evaluate with these weights instead of training")
     what.add_argument("--plugin", nargs="+", default=[], metavar="FILE", help="Python files with more methods, indices, datasets")
     where = parser.add_argument_group("data and results")
     where.add_argument("--source", choices=("auto", "published", "simulated"), default="auto", help="published files or twin")
@@ -74,17 +74,25 @@ def build_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns 0 if everything succeeded, 1 if a cell failed, 2 for a wrong request, 130 after Ctrl-C."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    try:
-        if options.verb not in VERBS:
-            near = difflib.get_close_matches(options.verb, VERBS, n=1, cutoff=0.3) or list(VERBS)
-            raise UsageError(f"unknown verb '{options.verb}'; expected {', '.join(VERBS)} (nearest: {near[0]})")
-        _check(options)
-        _add_plugins(options.plugin)
-        from bench import verbs
+    return fail_softly(lambda: _main(arguments))
 
-        return verbs.call(options)
+
+def _main(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
+    if options.verb not in VERBS:
+        near = difflib.get_close_matches(options.verb, VERBS, n=1, cutoff=0.3) or list(VERBS)
+        raise UsageError(f"unknown verb '{options.verb}'; expected {', '.join(VERBS)} (nearest: {near[0]})")
+    _check(options)
+    _add_plugins(options.plugin)
+    from bench import verbs
+
+    return verbs.call(options)
+
+
+def fail_softly(work: Callable[[], int]) -> int:
+    """Run a command; what the user can mend becomes one line and an exit code, never a traceback."""
+    try:
+        return work()
     except (UsageError, UnknownNameError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -150,6 +150,11 @@ def _machine(row: pd.Series) -> str:
     return f"CPU {row['processor'] or 'unknown'}{suffix}"
 
 
+def origins(part: pd.DataFrame) -> list[str]:
+    """How weights were made that were not trained under the protocol of a table, one line each kind."""
+    return [f"Weights (zoo): {text}" for text in dict.fromkeys(part["zoo"].dropna()) if text]
+
+
 def remarks(part: pd.DataFrame) -> list[tuple[str, str]]:
     """Title and reason of every method that failed, wholly or for some seeds."""
     return [(str(row["title"]), str(row["reason"])) for _, row in part.iterrows() if row["reason"]]

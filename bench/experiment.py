@@ -9,6 +9,7 @@ from typing import Any
 
 import datasets
 import methods
+from bench import zoo
 from bench.cells import Job, record_failure
 from bench.errors import UsageError
 from bench.evaluation import reference_images
@@ -30,6 +31,7 @@ class Settings:
     source: str = "auto"
     sensor: str | None = None
     weights: str | None = None
+    zoo: Path | None = None
     device: str = "cpu"
     threads: int | None = None
     plugins: tuple[str, ...] = ()
@@ -90,19 +92,29 @@ def _plan_method(
     try:
         reason = methods.supports(key, dataset.sensor, dataset.task)
         trainable = reason is None and methods.create(key, sensor=dataset.sensor).trainable
+        card = zoo.find(settings.zoo, key, dataset) if settings.zoo and trainable else None
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         result.broken.append(_broken(settings, key, name, options, reason, store, dataset))
         return
-    if reason is None and trainable and not settings.weights and not len(dataset.split("train")):
-        reason = "needs training, and this dataset has nothing to train on"
+    if reason is None and trainable:
+        reason = _without_weights(settings, key, dataset, card)
     for cell in _cells(settings, key, dataset, trainable):
         if reason is not None:
             result.skipped.append((cell, reason))
-        elif not settings.force and _finished(store.read(cell), dataset):
+        elif not settings.force and _finished(store.read(cell), dataset, card):
             result.done.append(cell)
         else:
-            result.jobs.append(_job(settings, cell, name, options, dataset, trainable))
+            result.jobs.append(_job(settings, cell, name, options, dataset, trainable, card))
+
+
+def _without_weights(settings: Settings, key: str, dataset: Dataset, card: Path | None) -> str | None:
+    """Why a trainable method cannot get its weights; None if it can."""
+    if settings.zoo and card is None:
+        return f"no weights for {key} and {dataset.sensor.title} in {settings.zoo}; train it without --weights"
+    if not settings.weights and not settings.zoo and not len(dataset.split("train")):
+        return "needs training, and this dataset has nothing to train on"
+    return None
 
 
 def _cells(settings: Settings, key: str, dataset: Dataset, trainable: bool) -> list[Cell]:
@@ -110,6 +122,8 @@ def _cells(settings: Settings, key: str, dataset: Dataset, trainable: bool) -> l
     rules, label = settings.protocol.on(dataset.track).id, dataset.label
     if not trainable:
         return [Cell(rules, label, key, 0)]
+    if settings.zoo:
+        return [Cell(rules, label, f"{key}@zoo", 0)]
     if settings.weights:
         return [Cell(rules, label, f"{key}@{Path(settings.weights).stem}", 0)]
     return [Cell(rules, label, key, seed) for seed in settings.seeds]
@@ -127,7 +141,15 @@ def _rules(settings: Settings, dataset: Dataset | None) -> Protocol:
     return settings.protocol.on(dataset.track) if dataset else settings.protocol
 
 
-def _job(settings: Settings, cell: Cell, name: str, options: dict[str, Any], dataset: Dataset | None, trainable: bool) -> Job:
+def _job(
+    settings: Settings,
+    cell: Cell,
+    name: str,
+    options: dict[str, Any],
+    dataset: Dataset | None,
+    trainable: bool,
+    card: Path | None = None,
+) -> Job:
     return Job(
         cell=cell,
         results=str(settings.results),
@@ -137,8 +159,9 @@ def _job(settings: Settings, cell: Cell, name: str, options: dict[str, Any], dat
         facts=dataset_facts(name, dataset),
         method=cell.method.partition("@")[0],
         seed=cell.seed,
-        trains=trainable and not settings.weights,
+        trains=trainable and not settings.weights and not card,
         weights=settings.weights if trainable else None,
+        card=str(card) if card else None,
         device=settings.device,
         threads=settings.threads,
         plugins=settings.plugins,
@@ -160,8 +183,10 @@ def dataset_facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
     }
 
 
-def _finished(record: Record | None, dataset: Dataset) -> bool:
-    return record is not None and record["status"] == "ok" and record["dataset"]["fingerprint"] == dataset.fingerprint
+def _finished(record: Record | None, dataset: Dataset, card: Path | None) -> bool:
+    if record is None or record["status"] != "ok" or record["dataset"]["fingerprint"] != dataset.fingerprint:
+        return False
+    return card is None or record.get("zoo", {}).get("sha256") == zoo.read(card)["sha256"]
 
 
 def prepare(planned: Plan, settings: Settings, store: Store, workers: int) -> list[str]:

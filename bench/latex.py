@@ -10,7 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from bench import leaderboard
-from bench.columns import SOURCES, SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, places, remarks
+from bench.columns import (
+    SOURCES,
+    SPLITS,
+    Column,
+    cost_columns,
+    counts,
+    data_title,
+    index_columns,
+    machines,
+    origins,
+    places,
+    remarks,
+)
 from bench.store import Store, write_atomically
 
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -76,7 +88,8 @@ def quality_table(part: pd.DataFrame, label: str) -> str:
     )
     notes = dict.fromkeys((column.title, column.convention) for _, group in groups for column in group if column.convention)
     text = " ".join(f"{symbol(title)}: {escape(convention)}." for title, convention in notes)
-    return _float(part, groups, caption, label, f"Conventions of the indices. {text}" if text else "")
+    zoo = " ".join(f"{escape(line)}." for line in origins(part))
+    return _float(part, groups, caption, label, f"{f'Conventions of the indices. {text}' if text else ''} {zoo}".strip())
 
 
 def cost_table(part: pd.DataFrame, label: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 import datasets
-from bench import protocol, reports
+from bench import protocol, reports, zoo
 from bench.environment import choose_device
 from bench.errors import UsageError
 from bench.executors import InterruptedRunError, run_dask, run_local, warm_up
@@ -73,6 +73,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         device = str(choose_device(options.device))
     except (ValueError, RuntimeError) as error:
         raise UsageError(str(error)) from error
+    weights, collection = _weights(options.weights)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Settings(
         methods=expand_methods(options.methods, options.task),
@@ -83,7 +84,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         data_root=options.data_root,
         source=options.source,
         sensor=options.sensor,
-        weights=_weights(options.weights),
+        weights=weights,
+        zoo=collection,
         device=device,
         threads=options.threads or max(cores // options.workers, 1),
         plugins=tuple(str(Path(name).resolve()) for name in options.plugin),
@@ -104,12 +106,16 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
         raise SystemExit(130) from None
 
 
-def _weights(name: str | None) -> str | None:
+def _weights(name: str | None) -> tuple[str | None, Path | None]:
+    """A file of weights, or the folder of a zoo."""
     if name is None:
-        return None
-    if not Path(name).is_file():
-        raise UsageError(f"weights '{name}' not found; expected a .safetensors or .pth file")
-    return str(Path(name).resolve())
+        return None, None
+    folder = zoo.FOLDER if name == "zoo" else Path(name).resolve()
+    if folder.is_dir():
+        return None, folder
+    if name == "zoo" or not Path(name).is_file():
+        raise UsageError(f"weights '{name}' not found; expected zoo, a .safetensors or .pth file, or a folder that holds a zoo")
+    return str(folder), None
 
 
 def _announce(out: Console, settings: Settings, planned: Plan) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import zoo
 from bench.columns import direction
 from bench.statistics import SUMMARY, summarise
 from bench.store import SCORE_COLUMNS, Cell, Record, Store, write_atomically
@@ -22,7 +23,7 @@ LEADING = ["rank", "method", "title", "family", "task", "dataset", "source", "pr
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
-TRAILING += ["sensor", "track", "convention", "recipe", "weights", "processor", "cpu_threads", "cuda_device"]
+TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device"]
 INTEGERS = ("rank", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 LONG = ("protocol", "dataset", "method", "seed", *SCORE_COLUMNS)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
@@ -95,7 +96,7 @@ def _row(store: Store, members: Cells) -> dict[str, Any]:
     cell, last = members[0][0], max(shown, key=lambda record: str(record.get("date", "")))
     row: dict[str, Any] = {
         "method": cell.method,
-        "title": last["method"].get("title") or cell.method,
+        "title": _title(cell, last),
         "family": last["method"].get("family", ""),
         "dataset": cell.dataset,
         "protocol": cell.protocol,
@@ -109,6 +110,13 @@ def _row(store: Store, members: Cells) -> dict[str, Any]:
     row |= {name: _mean(record.get("cost", {}).get(name) for record in shown) for name in COSTS}
     row["train_s"] = _mean(record.get("timings", {}).get("train_s") for record in shown)
     return row | _indices(_scores(store, good), len(good))
+
+
+def _title(cell: Cell, record: Record) -> str:
+    """Printed name; weights that were not trained under the protocol are named behind it."""
+    key, _, weights = cell.method.partition("@")
+    title = str(record["method"].get("title") or key)
+    return f"{title} ({weights})" if weights else title
 
 
 def _indices(long: pd.DataFrame, seeds: int) -> dict[str, float]:
@@ -133,6 +141,7 @@ def _provenance(last: Record, shown: list[Record]) -> dict[str, Any]:
         "commit": _distinct(commits),
         **{name: _distinct(place.get(name) for place in places) for name in ("device", "torch", "processor")},
         **{name: _distinct(record.get(name) for record in shown) for name in ("recipe", "weights")},
+        "zoo": _distinct(zoo.summary(record["zoo"]) for record in shown if record.get("zoo")),
         "cpu_threads": costs[-1].get("cpu_threads"),
         "cuda_device": _distinct(cost.get("cuda_device") for cost in costs),
     }

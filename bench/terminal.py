@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import leaderboard
-from bench.columns import SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, places, remarks
+from bench.columns import SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, origins, places, remarks
 
 WIDTH = 100
 UNLIMITED = 100_000
@@ -50,6 +50,7 @@ def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
     lines += [renderable for section in sections for renderable in (Text(), _table(good, section))]
     if machines(good):
         lines.append(Text(f"Cost: guide of 256 x 256 pixels, memory 512 x 512; {machines(good)}", style="dim", overflow="fold"))
+    lines += [Text(line, style="dim", overflow="fold") for line in origins(good)]
     for title, reason in remarks(part):
         lines.append(Text(f"Failed: {title}: {reason}", style="red", overflow="fold"))
     return lines

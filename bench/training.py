@@ -6,6 +6,7 @@ uninterrupted one, bit for bit on the same device and thread count.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import signal
@@ -70,6 +71,24 @@ def train(
         TrainingDivergedError: if the loss is not finite; the message names the step.
     """
     return _Trainer(method, dataset, protocol, seed, device, scratch, report).run()
+
+
+def seconds_per_step(
+    method: Method, dataset: Dataset, protocol: Protocol, seed: int, device: torch.device, limit: float
+) -> float:
+    """Seconds of a training step: CPU time of this process on a CPU, else time on the device; measured on a copy of `method`.
+
+    Steps are taken for `limit` seconds (at least three) after two that warm up.
+    """
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    trainer = _Trainer(copy.deepcopy(method), dataset, protocol, seed, device, Path(), lambda event: None)
+    for step in range(2):
+        trainer._step(trainer.batches.batch(step))
+    started, steps = clock(), 0
+    while steps < 3 or clock() - started < limit:
+        trainer._step(trainer.batches.batch(2 + steps))
+        steps += 1
+    return (clock() - started) / steps
 
 
 class _Trainer:
