@@ -6,15 +6,14 @@ import torch
 from torch import Tensor
 
 from imaging.filters import mtf, mtf_pan
-from imaging.nonnegative import nonnegative
 from imaging.resampling import interp23
 from imaging.sensors import generic
-from imaging.statistics import divide, gram
+from imaging.statistics import divide
 from methods import Method, register
+from methods.variational._subspace import responses
 
 # Weight of the condition that abundances sum to one, as a share of the images' largest value.
 SUM_TO_ONE = 0.3
-RIDGE = 1e-4
 # Abundances updated at once; so many stay in a CPU's cache.
 PIECE = 2**16
 
@@ -49,7 +48,7 @@ class CNMF(Method):
         scale = torch.maximum(ms.amax((1, 2, 3)), guide.amax((1, 2, 3)))[:, None, None]
         scale = torch.where(scale > 0, scale, 1)
         size, low_size = guide.shape[-2:], ms.shape[-2:]
-        response = _responses(ms, mtf_pan(guide, self.sensor, self.ratio, step=self.ratio))
+        response = responses(ms, mtf_pan(guide, self.sensor, self.ratio, step=self.ratio))
         bands, sharp = (image.flatten(2).clamp(min=0) / scale for image in (ms, guide))
         spectra = _purest(bands, min(self.endmembers, ms.shape[1]))
         low = bands.new_full((len(ms), spectra.shape[-1], bands.shape[-1]), 1 / spectra.shape[-1])
@@ -68,17 +67,6 @@ class CNMF(Method):
     def _degrade(self, abundances: Tensor) -> Tensor:
         sensor = generic(abundances.shape[1], self.ratio)
         return mtf(abundances, sensor, step=self.ratio).clamp_(min=0).flatten(2)
-
-
-def _responses(ms: Tensor, guide: Tensor) -> Tensor:
-    """Non-negative weights (B, G, C) of the bands in every channel of the degraded guide."""
-    matrix, right = gram(ms, ms), gram(ms, guide).mT
-    scale = matrix.diagonal(dim1=-2, dim2=-1).sqrt()[:, None]
-    # The ridge settles the shares of bands that are nearly the same.
-    matrix = divide(matrix, scale.mT * scale) + RIDGE * torch.eye(matrix.shape[-1]).to(matrix)
-    problems = matrix[:, None].expand(-1, right.shape[1], -1, -1).flatten(0, 1)
-    weights = nonnegative(problems, divide(right, scale.expand_as(right)).flatten(0, 1)).view_as(right)
-    return divide(weights, scale.expand_as(weights)).to(ms)
 
 
 def _purest(pixels: Tensor, count: int) -> Tensor:
