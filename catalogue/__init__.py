@@ -128,13 +128,22 @@ def read_entries(package: str, module: str, path: Path) -> Iterator[Entry]:
 
 
 def _entry(package: str, module: str, path: Path, heading: str, node: ast.ClassDef | ast.FunctionDef, call: ast.Call) -> Entry:
-    facts = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+    facts = {word.arg: _literal(word.value, word.arg) for word in call.keywords if word.arg}
     is_class = isinstance(node, ast.ClassDef)
     default = path.stem.replace("_", "-") if is_class else node.name
-    key = ast.literal_eval(call.args[0]) if call.args else default
+    key = _literal(call.args[0], "the key") if call.args else default
     arguments = () if isinstance(node, ast.ClassDef) else tuple(a.arg for a in (*node.args.args, *node.args.kwonlyargs))
     summary = (ast.get_docstring(node) or "").split("\n")[0]
     return Entry(key, package, path, module, node.name, heading, summary, facts, arguments)
+
+
+def _literal(value: ast.expr, name: str) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        raise ValueError(
+            f"line {value.lineno}: {name} of @register must be a literal, got '{ast.unparse(value)}': the file is read, not run"
+        ) from None
 
 
 def _imports_register(tree: ast.Module, package: str) -> bool:
