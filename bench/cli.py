@@ -19,7 +19,8 @@ EXAMPLE = """examples:
   run_bench.py list                                            methods, indices, datasets, sensors, protocols
   run_bench.py info cf2n                                       what is published and what is inferred
   run_bench.py data wv3                                        which files are expected, found, broken
-  run_bench.py report --results results                        derive leaderboard, tables and figures again"""
+  run_bench.py report --results results                        derive leaderboard, tables and figures again
+  run_bench.py report --compare old new                        what changed between two results folders"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +61,7 @@ def build_parser() -> Parser:
     where.add_argument("--data-root", type=Path, metavar="DIR", help="folder of the published files")
     where.add_argument("--sensor", metavar="KEY", help="sensor of a scene:PATH")
     where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="output (default: results)")
+    _add_report_options(parser)
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:1")
     how.add_argument("--threads", type=int, metavar="N", help="threads of a cell (default: cores / workers)")
@@ -70,6 +72,16 @@ def build_parser() -> Parser:
     how.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     how.add_argument("--quiet", action="store_true", help="only failures and the final table")
     return parser
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("reports")
+    group.add_argument("--compare", nargs=2, metavar=("A", "B"), help="of report: what changed between two results folders")
+    group.add_argument("--figures", choices=("all", "fast", "none"), help="which are drawn (default: fast; report: all)")
+    group.add_argument("--siunitx", action="store_true", help="LaTeX tables aligned at the decimal point by siunitx")
+    group.add_argument(
+        "--export", nargs="+", choices=("benchopt",), default=[], metavar="benchopt", help="results for other tools"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ HASH = "Inputs"
 DRAWN_BY = [Path(__file__).with_name(name) for name in ("figures.py", "gallery.py", "scatter.py", "style.py", "columns.py")]
 
 
-def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
+def write(store: Store, frame: pd.DataFrame | None = None, fast: bool = False) -> list[Path]:
     """Write all figures of a store below `<root>/figures` and return their paths.
 
     `<protocol>_<dataset>_<split>-<index>` shows the images kept for figures, `<protocol>_<dataset>_cost` accuracy against cost.

@@ -61,7 +61,7 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 """
 
 
-def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
+def write(store: Store, frame: pd.DataFrame | None = None, siunitx: bool = False) -> list[Path]:
     """Write one quality and one cost table a dataset and `all.tex`, a document with all of them, to `<root>/tables`."""
     frame = leaderboard.build(store) if frame is None else frame
     tables: dict[str, str] = {}

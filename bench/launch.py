@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
     wanted |= {(record["protocol"]["id"], record["dataset"]["label"]) for record in failed}
     try:
-        reports.publish(store, out, wanted)
+        reports.publish(store, out, wanted, reports.Choice(options.figures or "fast", options.siunitx, tuple(options.export)))
     except OSError as error:
         out.print(
             f"leaderboard not written: {error}; free some space and run the same command again", soft_wrap=True, markup=False

@@ -13,55 +13,57 @@ from typing import Any
 
 import pandas as pd
 
-from bench import zoo
-from bench.columns import direction
+from bench import significance, zoo
+from bench.columns import SPLITS, direction
+from bench.samples import GROUP, LONG, data_of, matrix, samples
 from bench.statistics import SUMMARY, summarise
-from bench.store import SCORE_COLUMNS, Cell, Record, Store, write_atomically
+from bench.store import Cell, Record, Store, write_atomically
 
-GROUP = ["protocol", "dataset", "source", "fingerprint"]
-LEADING = ["rank", "method", "title", "family", "task", "dataset", "source", "protocol", "status", "reason"]
+LEADING = ["rank", "rank_group", "method", "title", "family", "task", "dataset", "source", "protocol", "status", "reason"]
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
 TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device"]
-INTEGERS = ("rank", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
-LONG = ("protocol", "dataset", "method", "seed", *SCORE_COLUMNS)
+INTEGERS = ("rank", "rank_group", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
+STATISTICS = tuple(f"_{name}" for name in SUMMARY)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
 RANKED_BY = ("reduced_ergas_mean", "full_hqnr_mean")
 Cells = Sequence[tuple[Cell, Record]]
 
 
 def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
-    """Write `leaderboard.csv` and `scores.csv` below the store's root and return their paths."""
-    tables = {"leaderboard.csv": build(store) if frame is None else frame, "scores.csv": scores(store)}
+    """Write `leaderboard.csv`, `scores.csv` and `significance.csv` below the store's root and return their paths."""
+    found = samples(store)
+    frame = build(store, found) if frame is None else frame
+    tables = {"leaderboard.csv": frame, "scores.csv": found[list(LONG)], "significance.csv": compare_pairs(frame, found)}
     for name, table in tables.items():
         write_atomically(store.root / name, table.to_csv(index=False, lineterminator="\n").encode())
     return [store.root / name for name in tables]
 
 
-def scores(store: Store) -> pd.DataFrame:
-    """Every score of every finished cell: protocol, dataset, method, seed, split, image, metric, value."""
-    return _scores(store, [(cell, record) for cell, record in store.cells() if record["status"] == "ok"])
-
-
-def build(store: Store) -> pd.DataFrame:
+def build(store: Store, found: pd.DataFrame | None = None) -> pd.DataFrame:
     """Build the leaderboard; seeds of a method are pooled, failed methods come last and have no rank.
+
+    Args:
+        store: the results.
+        found: their `samples`, where they have been read already.
 
     Returns:
         Rows sorted by protocol, dataset and rank; the fixed columns are there even if the store is empty.
     """
+    found = samples(store) if found is None else found
     cells = list(store.cells())
     pooled: dict[tuple[str, ...], list[tuple[Cell, Record]]] = {}
     for cell, record in cells:
-        data = record["dataset"]
-        key = (cell.protocol, cell.dataset, data.get("source", ""), data.get("fingerprint", ""), cell.method)
+        key = (cell.protocol, cell.dataset, *data_of(record), cell.method)
         pooled.setdefault(key, []).append((cell, record))
-    rows = [_row(store, members) for members in pooled.values()]
+    long: dict[Any, pd.DataFrame] = dict(list(found.groupby([*GROUP, "method"], sort=False)))
+    rows = [_row(members, long.get(key)) for key, members in pooled.items()]
     columns = [*LEADING, *_metric_columns(rows, cells), *TRAILING]
     frame = pd.DataFrame(rows, columns=columns)
-    numbers = [name for name in columns if name in (*COSTS, "train_s") or name.endswith(("_mean", "_std"))]
+    numbers = [name for name in columns if name in (*COSTS, "train_s") or name.endswith(STATISTICS)]
     frame[numbers] = frame[numbers].astype("float64")
-    return _rank(frame).astype(dict.fromkeys(INTEGERS, "Int64"))
+    return _rank(frame, found).astype(dict.fromkeys(INTEGERS, "Int64"))
 
 
 def groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -78,19 +80,40 @@ def groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def ranking_column(part: pd.DataFrame) -> str | None:
     """Column by which the rows of one table are ranked; None if it has no index at all."""
     means = [name for name in part.columns if name.endswith("_mean")]
+    return _first(part, means)
+
+
+def ranking_columns(part: pd.DataFrame) -> dict[str, str]:
+    """The column that stands for each split in figures and tests: the ranking index where it has one, else its first."""
+    found = {}
+    for split in SPLITS:
+        means = [name for name in part.columns if name.startswith(f"{split}_") and name.endswith("_mean")]
+        first = _first(part, means)
+        if first is not None:
+            found[split] = first
+    return found
+
+
+def _first(part: pd.DataFrame, means: list[str]) -> str | None:
     candidates = [*(name for name in RANKED_BY if name in means), *means]
     return next((name for name in candidates if part[name].notna().any()), None)
 
 
-def _scores(store: Store, cells: Cells) -> pd.DataFrame:
-    parts = [
-        store.scores(cell).assign(protocol=cell.protocol, dataset=cell.dataset, method=cell.method, seed=cell.seed)
-        for cell, _ in cells
-    ]
-    return pd.concat(parts)[list(LONG)] if parts else pd.DataFrame(columns=list(LONG))
+def compare_pairs(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of methods of every table, compared by one index a split; see `significance.pairs`."""
+    tables = []
+    for _, part in groups(frame):
+        for column in ranking_columns(part).values():
+            split, _, metric = column.removesuffix("_mean").partition("_")
+            table = significance.pairs(matrix(part, found, column))
+            facts = dict(part.iloc[0][GROUP]) | {"split": split, "metric": metric}
+            tables.append(table.assign(**facts)[[*facts, *table.columns]])
+    empty = significance.pairs(pd.DataFrame())
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled) if filled else pd.DataFrame(columns=[*GROUP, "split", "metric", *empty.columns])
 
 
-def _row(store: Store, members: Cells) -> dict[str, Any]:
+def _row(members: Cells, long: pd.DataFrame | None) -> dict[str, Any]:
     good = [(cell, record) for cell, record in members if record["status"] == "ok"]
     shown = [record for _, record in good] or [record for _, record in members]
     cell, last = members[0][0], max(shown, key=lambda record: str(record.get("date", "")))
@@ -109,7 +132,7 @@ def _row(store: Store, members: Cells) -> dict[str, Any]:
     }
     row |= {name: _mean(record.get("cost", {}).get(name) for record in shown) for name in COSTS}
     row["train_s"] = _mean(record.get("timings", {}).get("train_s") for record in shown)
-    return row | _indices(_scores(store, good), len(good))
+    return row if long is None else row | _indices(long, len(good))
 
 
 def _title(cell: Cell, record: Record) -> str:
@@ -120,10 +143,8 @@ def _title(cell: Cell, record: Record) -> str:
 
 
 def _indices(long: pd.DataFrame, seeds: int) -> dict[str, float]:
-    if long.empty:
-        return {}
-    wanted = SUMMARY if seeds > 1 else SUMMARY[:2]
-    table = summarise(long)[list(wanted)]
+    wanted = [name for name in SUMMARY if seeds > 1 or name != "seed_std"]
+    table = summarise(long)[wanted]
     return {
         f"{split}_{metric}_{name}": float(value)
         for (split, metric), values in zip(table.index.to_list(), table.to_numpy(), strict=True)
@@ -173,17 +194,22 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _metric_columns(rows: list[dict[str, Any]], cells: Cells) -> list[str]:
     """Metric columns that rows have, in the order of the protocols' tables, others behind."""
     wanted = [f"{split}_{key}" for split in ("reduced", "full") for _, record in cells for key in _scoring(record).get(split, ())]
-    present = dict.fromkeys(name for row in rows for name in row if name.endswith(("_mean", "_std")))
-    stems = dict.fromkeys([*wanted, *(re.sub(r"(_seed)?_(mean|std)$", "", name) for name in present)])
+    present = dict.fromkeys(name for row in rows for name in row if name.endswith(STATISTICS))
+    stems = dict.fromkeys([*wanted, *(re.sub(r"_(mean|std|ci_low|ci_high|seed_std)$", "", name) for name in present)])
     return [f"{stem}_{name}" for stem in stems for name in SUMMARY if f"{stem}_{name}" in present]
 
 
-def _rank(frame: pd.DataFrame) -> pd.DataFrame:
-    frame["rank"] = frame["rank"].astype("Float64")
+def _rank(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    frame[["rank", "rank_group"]] = frame[["rank", "rank_group"]].astype("Float64")
     for _, part in frame.groupby(GROUP, sort=False, dropna=False):
         column = ranking_column(part)
-        if column is not None:
-            key = column.removesuffix("_mean").partition("_")[2]
-            order = part[column].rank(method="min", ascending=direction(key) != "higher")
-            frame.loc[part.index, "rank"] = order.astype("Float64")
+        if column is None:
+            continue
+        key = column.removesuffix("_mean").partition("_")[2]
+        order = part[column].rank(method="min", ascending=direction(key) != "higher")
+        frame.loc[part.index, "rank"] = order.astype("Float64")
+        ranked = part.assign(rank=order).dropna(subset=["rank"]).sort_values("rank", kind="stable")
+        if len(ranked) > 1:
+            separated = significance.groups(matrix(ranked, found, column)) or {}
+            frame.loc[part.index, "rank_group"] = part["method"].map(separated).astype("Float64")
     return frame.sort_values([*GROUP, "rank", "status", "method"], na_position="last", kind="stable", ignore_index=True)

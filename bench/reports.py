@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,16 +14,34 @@ from bench import leaderboard
 from bench.store import Store
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What is derived besides the CSV files.
+
+    Attributes:
+        figures: "all", "fast" (one test image a split, accuracy against time, box plots) or "none".
+        siunitx: whether LaTeX tables align their numbers with the package siunitx.
+        exports: formats for other tools, of `exports.FORMATS`.
+    """
+
+    figures: str = "all"
+    siunitx: bool = False
+    exports: tuple[str, ...] = ()
+
+
 def write_all(
-    store: Store, figures: bool = True, report: Callable[[str], None] | None = None, frame: pd.DataFrame | None = None
+    store: Store,
+    choice: Choice | None = None,
+    report: Callable[[str], None] | None = None,
+    frame: pd.DataFrame | None = None,
 ) -> list[Path]:
-    """Derive CSV files, LaTeX tables and figures again from all cells.
+    """Derive CSV files, LaTeX tables, figures and exports again from all cells.
 
     A part that fails does not take the others with it: the problem becomes one line.
 
     Args:
         store: the results.
-        figures: whether to draw figures too.
+        choice: what is derived; by default everything but exports.
         report: takes the lines about problems; None writes them to standard error.
         frame: the leaderboard, where it has been built already.
 
@@ -32,23 +51,27 @@ def write_all(
     Raises:
         OSError: if the leaderboard itself cannot be written.
     """
+    choice = choice or Choice()
     frame = leaderboard.build(store) if frame is None else frame
     paths = leaderboard.write(store, frame)
-    for name in ("latex", "figures") if figures else ("latex",):
+    parts: dict[str, tuple[object, ...]] = {"latex": (choice.siunitx,)}
+    parts |= {"figures": (choice.figures == "fast",)} if choice.figures != "none" else {}
+    parts |= {"exports": (choice.exports,)} if choice.exports else {}
+    for name, options in parts.items():
         try:
-            paths += _writer(name)(store, frame)
+            paths += _writer(name)(store, frame, *options)
         except Exception as error:  # whatever goes wrong in a picture, the numbers are on disk and must stay usable
             line = f"{name} could not be written: {type(error).__name__}: {error}"
             (report or _complain)(line)
     return paths
 
 
-def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None) -> None:
+def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None, choice: Choice | None = None) -> None:
     """Derive every report again and print the tables of the wanted (protocol id, dataset label) pairs; None: of all."""
     from bench import terminal
 
     frame = leaderboard.build(store)
-    write_all(store, report=lambda line: out.print(line, markup=False, soft_wrap=True), frame=frame)
+    write_all(store, choice, report=lambda line: out.print(line, markup=False, soft_wrap=True), frame=frame)
     if wanted is not None:
         keys = zip(frame["protocol"], frame["dataset"], strict=True)
         frame = frame[[key in wanted for key in keys]]

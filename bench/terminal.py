@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import leaderboard
+from bench.cautions import cautions, places_with_groups
 from bench.columns import SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, origins, places, remarks
 
 WIDTH = 100
@@ -50,7 +51,7 @@ def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
     lines += [renderable for section in sections for renderable in (Text(), _table(good, section))]
     if machines(good):
         lines.append(Text(f"Cost: guide of 256 x 256 pixels, memory 512 x 512; {machines(good)}", style="dim", overflow="fold"))
-    lines += [Text(line, style="dim", overflow="fold") for line in origins(good)]
+    lines += [Text(line, style="dim", overflow="fold") for line in [*origins(good), *cautions(part)]]
     for title, reason in remarks(part):
         lines.append(Text(f"Failed: {title}: {reason}", style="red", overflow="fold"))
     return lines
@@ -60,7 +61,8 @@ def _fit(part: pd.DataFrame, sections: list[Section], width: int) -> list[list[S
     """Tables of sections: all in one if that fits, else one each, cut where even that is too wide."""
     if not len(part) or not sections:
         return []
-    free = width - len(str(len(part))) - 1 - max(cell_len(str(title)) for title in ("Method", *part["title"]))
+    places = max(len(place) for place in places_with_groups(part))
+    free = width - places - 1 - max(cell_len(str(title)) for title in ("Method", *part["title"]))
     separators = 2 * (len(sections) - 1)
     if sum(_width(part, column) for _, columns in sections for column in columns) + separators <= free:
         return [sections]
@@ -82,8 +84,7 @@ def _table(part: pd.DataFrame, sections: list[Section]) -> Table:
     units = any(column.unit for _, columns in sections for column in columns)
     table.add_column("#\n" if units else "#", justify="right", no_wrap=True)
     table.add_column("Method\n" if units else "Method", no_wrap=True)
-    ranks = part["rank"].astype("string").fillna("-")
-    cells = [[Text(rank) for rank in ranks], [Text(str(title)) for title in part["title"]]]
+    cells = [[Text(place) for place in places_with_groups(part)], [Text(str(title)) for title in part["title"]]]
     for number, (_, columns) in enumerate(sections):
         if number:
             table.add_column(Text("|\n|" if units else "|"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -104,13 +105,30 @@ def data(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Derive leaderboard, tables and figures again from the results folder."""
+    """Derive leaderboard, tables and figures again from the results folder, or compare two folders."""
     from bench import reports
     from bench.store import Store
 
-    if not options.results.is_dir():
-        raise UsageError(f"results folder '{options.results}' not found; run something first, or give --results DIR")
-    reports.publish(Store(options.results), console(), None)
+    for folder in options.compare or [options.results]:
+        if not Path(folder).is_dir():
+            raise UsageError(f"results folder '{folder}' not found; run something first, or give --results DIR")
+    if options.compare:
+        return _compare(*map(Path, options.compare))
+    chosen = reports.Choice(options.figures or "all", options.siunitx, tuple(options.export))
+    reports.publish(Store(options.results), console(), None, chosen)
+    return 0
+
+
+def _compare(a: Path, b: Path) -> int:
+    """Print what changed from folder a to folder b, and write it beside the results of b."""
+    from bench import compare
+    from bench.store import Store
+
+    table = compare.compare(Store(a), Store(b))
+    out = console()
+    out.print(f"A: {a}\nB: {b}\n", markup=False, soft_wrap=True)
+    out.print(*compare.show(table), sep="\n")
+    out.print(f"all rows: {compare.write(table, b)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -35,7 +35,7 @@ def test_means_spreads_and_ranks_of_a_table(store):
 def test_columns_follow_the_protocol_and_hold_no_seed_spread_for_one_seed(store):
     names = list(leaderboard.build(store).columns)
     stems = ["reduced_sam", "reduced_ergas", "reduced_psnr", "full_d_lambda_k", "full_d_s", "full_hqnr"]
-    expected = [f"{stem}_{name}" for stem in stems for name in ("mean", "std")]
+    expected = [f"{stem}_{name}" for stem in stems for name in ("mean", "std", "ci_low", "ci_high")]
     assert names == [*leaderboard.LEADING, *expected, *leaderboard.TRAILING]
 
 
@@ -132,7 +132,7 @@ def test_rows_that_do_not_compare_are_neither_averaged_nor_ranked_together(tmp_p
 
 def test_csv_files_read_back_as_they_were_built(store):
     frame = leaderboard.build(store)
-    assert leaderboard.write(store) == [store.root / "leaderboard.csv", store.root / "scores.csv"]
+    assert leaderboard.write(store) == [store.root / f"{name}.csv" for name in ("leaderboard", "scores", "significance")]
     read = pd.read_csv(store.root / "leaderboard.csv", keep_default_na=True)
     assert list(read.columns) == list(frame.columns)
     means = [name for name in frame.columns if name.endswith(("_mean", "_std"))]
