@@ -97,6 +97,7 @@ def test_a_broken_plugin_is_a_problem_not_a_crash(tmp_path, text):
 def test_an_argument_that_must_be_run_is_named(tmp_path):
     found = Catalogue("methods")
     found.add_file(_plugin(tmp_path, METHOD.replace("2025", "this_year()")))
+    assert "mine" not in found.names()
     assert "year of @register must be a literal, got 'this_year()'" in found.problems[0]
 
 
