@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from imaging.operators import AxisOperator, separable
 from imaging.sensors import Sensor
+from imaging.strips import height
 
 SIZE = 41
 # Below this share of its peak a term of a kernel's separable expansion is dropped in single precision.
@@ -100,7 +101,7 @@ def _apply(x: Tensor, kernel: Tensor, step: int) -> Tensor:
     terms = _separable_terms(kernel, 1e-15 if x.dtype == torch.float64 else SINGLE)
     total = None
     for rows, columns in terms:
-        part = separable(x, _fir(x.shape[-2], rows, step), _fir(x.shape[-1], columns, step))
+        part = separable(x, _fir(height(x), rows, step), _fir(x.shape[-1], columns, step))
         total = part if total is None else total.add_(part)
     assert total is not None
     return total
@@ -127,7 +128,7 @@ def spline_low_pass(x: Tensor, ratio: int) -> Tensor:
     Each pass extends the current signal symmetrically, so the borders differ from one long filter.
     """
     levels = ceil(log2(ratio))
-    return separable(x, _spline(x.shape[-2], levels), _spline(x.shape[-1], levels))
+    return separable(x, _spline(height(x), levels), _spline(x.shape[-1], levels))
 
 
 @lru_cache(maxsize=64)
@@ -171,4 +172,4 @@ def _extend(signal: Tensor, count: int) -> Tensor:
 def box(x: Tensor, size: int) -> Tensor:
     """Mean over size x size windows of x (..., H, W), replicate borders; size is odd."""
     taps = (1.0 / size,) * size
-    return separable(x, _fir(x.shape[-2], taps), _fir(x.shape[-1], taps))
+    return separable(x, _fir(height(x), taps), _fir(x.shape[-1], taps))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from imaging.operators import AxisOperator, separable
+from imaging.strips import height
 
 # Aiazzi et al., IEEE TGRS 40(10), 2002: 23-tap polynomial kernel; odd offsets 1, 3, ... 11. They sum to 1.99999999959
 # and are not renormalised.
@@ -38,11 +39,12 @@ def interp23(x: Tensor, ratio: int) -> Tensor:
         raise ValueError(f"ratio: expected an integer of at least 1, got {ratio}")
     if ratio == 1:
         return x
-    return separable(x, _interpolator(x.shape[-2], ratio), _interpolator(x.shape[-1], ratio))
+    return separable(x, interpolator(height(x), ratio), interpolator(x.shape[-1], ratio))
 
 
 @lru_cache(maxsize=64)
-def _interpolator(size: int, ratio: int) -> AxisOperator:
+def interpolator(size: int, ratio: int) -> AxisOperator:
+    """What `interp23` does along one axis of `size` samples."""
     response = _impulse_response(ratio)
     reach = len(response) // 2
     phase = torch.arange(size * ratio) - ratio // 2
@@ -51,6 +53,14 @@ def _interpolator(size: int, ratio: int) -> AxisOperator:
     inside = offsets.abs() <= reach
     weights = torch.where(inside, response[(offsets + reach).clamp(0, 2 * reach)], 0.0)
     return AxisOperator(starts, weights, size, "circular")
+
+
+@lru_cache(maxsize=64)
+def cubic_interpolator(size: int, ratio: int) -> AxisOperator:
+    """Keys' cubic convolution from `size` to ratio * size samples, symmetric borders."""
+    position = (torch.arange(size * ratio, dtype=torch.float64) - ratio // 2) / ratio
+    starts = position.floor().long() - 1
+    return AxisOperator(starts, cubic(position[:, None] - (starts[:, None] + torch.arange(4))), size, "symmetric")
 
 
 def _impulse_response(ratio: int) -> Tensor:
@@ -89,7 +99,7 @@ def imresize(x: Tensor, factor: float, kernel: Literal["cubic", "linear"] = "cub
 
     Follows the convention of MATLAB's function of this name.
     """
-    return separable(x, resizer(x.shape[-2], factor, kernel), resizer(x.shape[-1], factor, kernel))
+    return separable(x, resizer(height(x), factor, kernel), resizer(x.shape[-1], factor, kernel))
 
 
 @lru_cache(maxsize=64)

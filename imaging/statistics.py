@@ -2,13 +2,15 @@
 
 Images are (B, C, H, W); a statistic is taken per image and band and returned as (B, C, 1, 1), so that it broadcasts. An
 image of one band broadcasts against one of many. Variances divide by n - 1. Sums run in float64 where single precision
-would cost digits; results have the type of the input.
+would cost digits; results have the type of the input. Of a strip (`imaging.strips`) the whole image's statistic is returned.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from imaging.strips import height, inner, total
 
 EPS = 2.0**-52
 # Samples in one float64 piece of a Gram matrix; keeps hyperspectral cubes from being copied whole.
@@ -18,7 +20,8 @@ HAZE_SHARES = (0.95, 0.45, 0.40, 0.05)
 
 def mean(x: Tensor) -> Tensor:
     """Mean of every band, (B, C, 1, 1)."""
-    return x.mean((-2, -1), keepdim=True, dtype=torch.float64).to(x.dtype)
+    sums = total(inner(x).sum((-2, -1), keepdim=True, dtype=torch.float64))
+    return (sums / (height(x) * x.shape[-1])).to(x.dtype)
 
 
 def zero_mean(x: Tensor) -> Tensor:
@@ -39,9 +42,9 @@ def variance(x: Tensor) -> Tensor:
 
 
 def _inner(x: Tensor, y: Tensor) -> Tensor:
-    rows = torch.linalg.vecdot(x, y)
-    count = x.shape[-2] * x.shape[-1]
-    return (rows.sum(-1, dtype=torch.float64) / max(count - 1, 1)).to(x.dtype)[..., None, None]
+    products = total(torch.linalg.vecdot(inner(x), inner(y)).sum(-1, dtype=torch.float64))
+    count = height(x) * x.shape[-1]
+    return (products / max(count - 1, 1)).to(x.dtype)[..., None, None]
 
 
 def std(x: Tensor) -> Tensor:
@@ -91,10 +94,11 @@ def inject(x: Tensor, gains: Tensor, detail: Tensor) -> Tensor:
 
 def gram(x: Tensor, y: Tensor) -> Tensor:
     """Sums over pixels of the products of all bands of x and all bands of y, (B, C, D) float64."""
-    height = max(1, PIECE // (x.shape[1] * x.shape[-1]))
-    pieces = zip(torch.split(x, height, -2), torch.split(y, height, -2), strict=True)
+    x, y = inner(x), inner(y)
+    rows = max(1, PIECE // (x.shape[1] * x.shape[-1]))
+    pieces = zip(torch.split(x, rows, -2), torch.split(y, rows, -2), strict=True)
     parts = [a.double().flatten(2) @ b.double().flatten(2).mT for a, b in pieces]
-    return torch.stack(parts).sum(0)
+    return total(torch.stack(parts).sum(0))
 
 
 def regress(x: Tensor, onto: Tensor, constant: bool = False) -> Tensor:
@@ -134,12 +138,18 @@ def haze(x: Tensor) -> Tensor:
     It is the darkest pixel, or for four bands (blue, green, red, near infrared) a share of the first percentile.
     Lolli et al., IEEE GRSL 14(12), 2017 (doi 10.1109/LGRS.2017.2761021), with the shares of the reference toolbox.
     """
-    flat = x.flatten(2)
+    flat = inner(x).flatten(2)
     if x.shape[1] != 4:
-        return flat.amin(-1)[..., None, None]
+        return total(flat.amin(-1), torch.minimum)[..., None, None]
+    count = height(x) * x.shape[-1]
     # Plotting positions (i - 0.5) / n, MATLAB's percentile.
-    position = max(0.01 * flat.shape[-1] - 0.5, 0.0)
+    position = max(0.01 * count - 0.5, 0.0)
     low = int(position)
-    darkest = flat.topk(min(low + 2, flat.shape[-1]), largest=False).values
+
+    def darkest_of(values: Tensor) -> Tensor:
+        return values.topk(min(low + 2, values.shape[-1]), largest=False).values
+
+    darkest = total(darkest_of(flat), lambda one, other: darkest_of(torch.cat([one, other], -1)))
+    low = min(low, darkest.shape[-1] - 1)
     percentile = torch.lerp(darkest[..., low], darkest[..., -1], position - low)
     return (percentile * percentile.new_tensor(HAZE_SHARES))[..., None, None]

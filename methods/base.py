@@ -32,6 +32,10 @@ class Method(nn.Module):
     card: MethodCard
     # Pixels at each border that the training loss leaves out (networks whose published form has no padding).
     loss_margin = 0
+    # Low-resolution rows beside a strip of an image on which the strip's fused rows depend, beyond what `imaging.statistics`
+    # says of the whole image (see `imaging.streaming`); None: strips are not enough, and `needs_whole` says why.
+    margin: int | None = None
+    needs_whole = "it does not say how many rows around a strip it needs"
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__()

@@ -27,6 +27,8 @@ class BDSD(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it fits one model a block"
+
     def __init__(self, *, block: int = 128, **options: Any) -> None:
         super().__init__(**options)
         self.block = max(block // self.ratio, 1)

@@ -19,6 +19,8 @@ from methods.component_substitution._detail_model import degraded
 class BDSDPC(Method):
     """BDSD whose guide may only add details and whose bands may only take them away."""
 
+    margin = 24
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)

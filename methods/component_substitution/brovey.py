@@ -23,6 +23,8 @@ class Brovey(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    margin = 0
+
     def __init__(self, *, match: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.match = match

@@ -17,6 +17,8 @@ from methods import Method, register
 class BTH(Method):
     """Brovey's multiplication after the path radiance (haze) is taken off every band and off the intensity."""
 
+    margin = 11
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         low = gaussian_low_pass(guide, self.ratio)

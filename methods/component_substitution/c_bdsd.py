@@ -39,6 +39,8 @@ class CBDSD(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it clusters all pixels"
+
     labels: Tensor | None
 
     def __init__(

@@ -30,6 +30,8 @@ class CGSA(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it clusters all pixels"
+
     labels: Tensor | None
 
     def __init__(self, *, segments: int = 5, labels: Tensor | None = None, **options: Any) -> None:

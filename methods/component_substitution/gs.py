@@ -15,6 +15,8 @@ from methods import Method, register
 class GS(Method):
     """Component substitution along the first Gram-Schmidt vector: the plain mean of the bands."""
 
+    margin = 0
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         intensity = lms.mean(1, keepdim=True)

@@ -18,6 +18,8 @@ from methods import Method, register
 class GSA(Method):
     """Component substitution whose intensity is regressed on the low-resolution bands against the degraded guide."""
 
+    margin = 6
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         guide = zero_mean(guide)

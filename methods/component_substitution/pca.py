@@ -16,6 +16,8 @@ from methods import Method, register
 class PCA(Method):
     """Component substitution in the axes of greatest variance: the guide takes the place of the first component."""
 
+    margin = 0
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         bands = zero_mean(lms)

@@ -19,6 +19,8 @@ BETA = 0.95
 class PRACS(Method):
     """Component substitution whose high-resolution intensity is, for every band, part guide and part band."""
 
+    margin = 6
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         bands = match_moments(lms, like=guide).clamp_(min=0)

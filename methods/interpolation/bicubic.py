@@ -1,12 +1,10 @@
 """Bicubic: cubic convolution of the low-resolution image (Keys, IEEE TASSP 29(6), 1981)."""
 
-from functools import lru_cache
-
-import torch
 from torch import Tensor
 
-from imaging.operators import AxisOperator, separable
-from imaging.resampling import cubic
+from imaging.operators import separable
+from imaging.resampling import cubic_interpolator
+from imaging.strips import height
 from methods import Method, register
 
 
@@ -21,14 +19,8 @@ from methods import Method, register
 class Bicubic(Method):
     """No fusion at all: the low-resolution image, interpolated with Keys' kernel."""
 
+    margin = 3
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Interpolate ms; shapes as in `Method`."""
-        return separable(ms, _interpolator(ms.shape[-2], self.ratio), _interpolator(ms.shape[-1], self.ratio))
-
-
-@lru_cache(maxsize=64)
-def _interpolator(size: int, ratio: int) -> AxisOperator:
-    position = (torch.arange(size * ratio, dtype=torch.float64) - ratio // 2) / ratio
-    starts = position.floor().long() - 1
-    taps = starts[:, None] + torch.arange(4)
-    return AxisOperator(starts, cubic(position[:, None] - taps), size, "symmetric")
+        return separable(ms, cubic_interpolator(height(ms), self.ratio), cubic_interpolator(ms.shape[-1], self.ratio))

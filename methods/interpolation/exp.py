@@ -15,6 +15,8 @@ from methods import Method, register
 class EXP(Method):
     """No fusion at all: the interpolated image is returned as it is."""
 
+    margin = 0
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Return lms."""
         return lms

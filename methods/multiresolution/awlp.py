@@ -18,6 +18,8 @@ from methods import Method, register
 class AWLP(Method):
     """Injection of the guide's wavelet planes, in proportion to every band's share of the intensity."""
 
+    margin = 8
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         degraded = imresize(imresize(guide, 1 / self.ratio), self.ratio)

@@ -37,6 +37,8 @@ class FEHPM(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it estimates one filter from the spectrum of the image"
+
     def __init__(self, *, rounds: int = 5, **options: Any) -> None:
         super().__init__(**options)
         self.rounds = rounds

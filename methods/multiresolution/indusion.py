@@ -9,6 +9,7 @@ from imaging import Sensor
 from imaging.operators import AxisOperator, separable
 from imaging.resampling import interp23
 from imaging.statistics import divide, std
+from imaging.strips import height
 from methods import Method, register
 
 # Low-pass filters of the biorthogonal 9/7 pair (Cohen, Daubechies, Feauveau, 1992): offsets 0, 1, 2 ...
@@ -29,6 +30,8 @@ EXPAND = (1.115087052457000, 0.591271763114250, -0.057543526228500, -0.091271763
 )
 class Indusion(Method):
     """Bands enlarged so that reducing them gives them back, plus what the guide loses when it is reduced and enlarged so."""
+
+    margin = 20
 
     @classmethod
     def supports(cls, sensor: Sensor, task: str) -> str | None:
@@ -54,7 +57,7 @@ def _reduce(x: Tensor, ratio: int) -> Tensor:
     while ratio > 1:
         ratio //= 2
         offset = int(ratio == 1)
-        x = separable(x, _halve(x.shape[-2], offset), _halve(x.shape[-1], offset))
+        x = separable(x, _halve(height(x), offset), _halve(x.shape[-1], offset))
     return x
 
 
@@ -62,7 +65,7 @@ def _expand(x: Tensor, ratio: int) -> Tensor:
     """The dual of `_reduce`: reducing an expanded image gives it back."""
     offset = 1
     while ratio > 1:
-        x = separable(x, _double(x.shape[-2], offset), _double(x.shape[-1], offset))
+        x = separable(x, _double(height(x), offset), _double(x.shape[-1], offset))
         ratio, offset = ratio // 2, 0
     return x
 

@@ -20,6 +20,8 @@ from methods import Method, register
 class MF(Method):
     """High-pass modulation whose low-pass is a morphological pyramid: mean of dilation and erosion at every level."""
 
+    needs_whole = "its morphological filters treat the border of an image apart"
+
     @classmethod
     def supports(cls, sensor: Sensor, task: str) -> str | None:
         """The pyramid halves the image once or twice."""

@@ -17,6 +17,8 @@ from methods import Method, register
 class MTFGLP(Method):
     """Injection by addition: every band plus the equalised guide minus its Laplacian low-pass."""
 
+    margin = 17
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         guide = match_moments(guide, like=lms, spread=gaussian_low_pass(guide, self.ratio))

@@ -17,6 +17,8 @@ from methods import Method, register
 class MTFGLPCBD(Method):
     """Injection by addition whose gains regress every band on the guide's Laplacian low-pass."""
 
+    margin = 17
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)

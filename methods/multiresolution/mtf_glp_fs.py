@@ -17,6 +17,8 @@ from methods import Method, register
 class MTFGLPFS(Method):
     """Injection by addition whose gains come from covariances with the guide at full scale."""
 
+    margin = 17
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)

@@ -17,6 +17,8 @@ from methods import Method, register
 class MTFGLPHPM(Method):
     """Injection by multiplication: every band times the equalised guide over its Laplacian low-pass."""
 
+    margin = 17
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         guide = match_moments(guide, like=lms, spread=gaussian_low_pass(guide, self.ratio))

@@ -24,6 +24,8 @@ class MTFGLPHPMH(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    margin = 17
+
     def __init__(self, *, decimated: bool = True, **options: Any) -> None:
         super().__init__(**options)
         self.decimated = decimated

@@ -17,6 +17,8 @@ from methods import Method, register
 class MTFGLPHPMR(Method):
     """High-pass modulation of a guide that is shifted so that it is proportional to the band."""
 
+    margin = 17
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)

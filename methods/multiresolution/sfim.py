@@ -25,6 +25,8 @@ class SFIM(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    margin = 2
+
     def __init__(self, *, match: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.match = match

@@ -39,6 +39,8 @@ class CNMF(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it iterates over the whole image"
+
     def __init__(self, *, endmembers: int = 30, rounds: int = 2, updates: int = 20, **options: Any) -> None:
         super().__init__(**options)
         self.endmembers, self.rounds, self.updates = endmembers, rounds, updates

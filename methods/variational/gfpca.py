@@ -31,6 +31,8 @@ class GFPCA(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    margin = 9
+
     def __init__(self, *, components: int = 4, radius: int = 8, epsilon: float = 1e-3, **options: Any) -> None:
         super().__init__(**options)
         self.components = components

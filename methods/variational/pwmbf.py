@@ -1,14 +1,14 @@
 """PWMBF: model-based fusion by PCA and wavelets (Palsson, Sveinsson, Ulfarsson, Benediktsson, IEEE TGRS 53(5), 2015)."""
 
 from collections.abc import Iterator
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from imaging.resampling import imresize
-from imaging.statistics import divide, gram
+from imaging.statistics import divide, gram, mean
 from methods import Method, register
 
 # Daubechies' four-tap filters of an undecimated transform.
@@ -38,6 +38,8 @@ class PWMBF(Method):
     def __init__(self, *, components: int = 3, **options: Any) -> None:
         super().__init__(**options)
         self.components = components
+        # The coarsest of four levels reaches 45 guide pixels, in the analysis and again in the synthesis.
+        self.margin = ceil(90 / self.ratio) + 4
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
@@ -64,11 +66,9 @@ def _estimate(components: Tensor, low: Tensor, guide: Tensor) -> Tensor:
 
 def _fuse(known: Tensor, low: Tensor, sharp: Tensor) -> Tensor:
     """Posterior mean of a subband: prediction from the guide plus the share of the innovation that is no noise."""
-    power = known.square().mean((-2, -1), keepdim=True)
-    cross = (known * low).mean((-2, -1), keepdim=True)
-    low_power = low.square().mean((-2, -1), keepdim=True)
+    power, cross, low_power = mean(known.square()), mean(known * low), mean(low.square())
     size = known.abs()
-    noise = ((size - size.mean((-2, -1), keepdim=True)).abs_().mean((-2, -1), keepdim=True) / NORMAL) ** 2
+    noise = (mean((size - mean(size)).abs_()) / NORMAL) ** 2
     slope = divide(cross, low_power)
     innovation = power - divide(cross * cross, low_power)
     return slope * sharp + (known - slope * low) * divide(innovation, innovation + noise)

@@ -43,6 +43,8 @@ class RR(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it iterates over the whole image"
+
     def __init__(self, *, variant: Literal["published", "toolbox"] = "published", **options: Any) -> None:
         super().__init__(**options)
         self.variant = variant

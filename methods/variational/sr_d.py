@@ -34,6 +34,8 @@ class SRD(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "its dictionary holds patches from everywhere"
+
     def __init__(self, *, patch: int = 7, overlap: int = 4, atoms: int = 10, **options: Any) -> None:
         super().__init__(**options)
         self.patch, self.overlap, self.count = patch, overlap, atoms

@@ -55,6 +55,8 @@ class TV(Method):
         options: sensor and guide_bands, as in `Method`.
     """
 
+    needs_whole = "it iterates over the whole image"
+
     def __init__(
         self, *, tuned_for: str | None = None, variant: Literal["published", "toolbox"] = "published", **options: Any
     ) -> None:
