@@ -75,7 +75,7 @@ def _draw(part: pd.DataFrame, key: str, reference: dict[str, np.ndarray], images
     split, _, index = key.partition("-")
     heading = f"{data_title(part)}, {SPLITS.get(split, split).lower()}, image {index}, protocol {part.iloc[0]['protocol']}"
     with style.settings():
-        return gallery.draw(wanted, fused, _rgb(part.iloc[0]["sensor"], shape[0]), heading)
+        return gallery.draw(wanted, fused, shown_bands(part.iloc[0]["sensor"], shape[0]), heading)
 
 
 def _cells(store: Store, part: pd.DataFrame) -> dict[str, Cell]:
@@ -96,7 +96,8 @@ def _unique(part: pd.DataFrame, method: str) -> str:
     return title if (part["title"] == title).sum() == 1 else method
 
 
-def _rgb(key: str, bands: int) -> tuple[int, int, int]:
+def shown_bands(key: str, bands: int) -> tuple[int, int, int]:
+    """Bands shown as red, green and blue for the key of a sensor; of unnamed sensors, spread over the spectrum."""
     try:
         sensor = sensors.get(key)
     except UnknownNameError:

@@ -35,7 +35,7 @@ def write_all(
     report: Callable[[str], None] | None = None,
     frame: pd.DataFrame | None = None,
 ) -> list[Path]:
-    """Derive CSV files, LaTeX tables, figures and exports again from all cells.
+    """Derive CSV files, LaTeX tables, figures, the web page and exports again from all cells.
 
     A part that fails does not take the others with it: the problem becomes one line.
 
@@ -56,6 +56,7 @@ def write_all(
     paths = leaderboard.write(store, frame)
     parts: dict[str, tuple[object, ...]] = {"latex": (choice.siunitx,)}
     parts |= {"figures": (choice.figures == "fast",)} if choice.figures != "none" else {}
+    parts["site"] = ()
     parts |= {"exports": (choice.exports,)} if choice.exports else {}
     for name, options in parts.items():
         try:
@@ -76,7 +77,8 @@ def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None, cho
         keys = zip(frame["protocol"], frame["dataset"], strict=True)
         frame = frame[[key in wanted for key in keys]]
     terminal.show(frame, out)
-    out.print(f"leaderboard: {store.root / 'leaderboard.csv'}; tables/ and figures/ beside it", soft_wrap=True, markup=False)
+    line = f"leaderboard: {store.root / 'leaderboard.csv'}; tables/, figures/ and site/index.html beside it"
+    out.print(line, soft_wrap=True, markup=False)
 
 
 def _writer(name: str) -> Callable[..., list[Path]]:

@@ -173,9 +173,10 @@ def test_reports_write_everything(store):
     problems = []
     paths = reports.write_all(store, report=problems.append)
     assert problems == []
-    assert len(paths) == 3 + 3 + 6
+    assert len(paths) == 3 + 3 + 6 + 1
+    assert store.root / "site" / "index.html" in paths
     assert all(path.is_file() for path in paths)
-    assert len(reports.write_all(store, reports.Choice(figures="none"))) == 6
+    assert len(reports.write_all(store, reports.Choice(figures="none"))) == 7
 
 
 def test_a_failure_in_a_figure_keeps_the_numbers(store, monkeypatch, capsys):
