@@ -46,7 +46,9 @@ def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
     cells, found = list(store.cells()), samples(store)
     with _replaced(site) as folder:
         chart = _copy_assets(folder / "assets")
-        groups = [_group(store, folder, name, part, model.members(part, cells), found) for name, part in leaderboard.groups(frame)]
+        groups = [
+            _group(store, folder, name, part, model.members(part, cells), found) for name, part in leaderboard.groups(frame)
+        ]
         (folder / "index.html").write_text(_render(groups, chart), encoding="utf-8")
     return [site / "index.html"]
 

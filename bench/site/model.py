@@ -97,7 +97,9 @@ def _described(column: Column) -> Context:
 
 def _cells(part: pd.DataFrame, column: Column, good: pd.Series) -> list[Context]:
     values = column.values(part)
-    spreads = {name: part.get(f"{column.name}_{name}", pd.Series(float("nan"), part.index)) for name in ("std", "ci_low", "ci_high")}
+    spreads = {
+        name: part.get(f"{column.name}_{name}", pd.Series(float("nan"), part.index)) for name in ("std", "ci_low", "ci_high")
+    }
     marks = places(column, values[good])
     return [
         {
@@ -107,7 +109,7 @@ def _cells(part: pd.DataFrame, column: Column, good: pd.Series) -> list[Context]
             "interval": "" if pd.isna(low) else f"{_printed(column, low)}–{_printed(column, high)}",
             "mark": {1: "best", 2: "second"}.get(marks.get(row, 0), ""),
         }
-        for (row, value), std, low, high in zip(values.items(), *spreads.values(), strict=True)
+        for (row, value), std, low, high in zip(values.items(), *spreads, strict=True)
     ]
 
 
@@ -153,7 +155,9 @@ def image_scores(part: pd.DataFrame, found: pd.DataFrame) -> list[Context]:
     series = {method: per_image(here[here["method"] == method]) for method in part.loc[part["status"] == "ok", "method"]}
     if not series:
         return []
-    order = pd.MultiIndex.from_frame(pd.concat([values.index.to_frame(index=False) for values in series.values()]).drop_duplicates())
+    order = pd.MultiIndex.from_frame(
+        pd.concat([values.index.to_frame(index=False) for values in series.values()]).drop_duplicates()
+    )
     wide = pd.DataFrame({method: values.reindex(order) for method, values in series.items()})
     blocks = {f"{split}_{metric}": block for (split, metric), block in wide.groupby(level=["split", "metric"], sort=False)}
     shown = [(column, title) for split, title in SPLITS.items() for column in index_columns(part, split)]
