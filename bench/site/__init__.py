@@ -46,9 +46,8 @@ def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
     cells, found = list(store.cells()), samples(store)
     with _replaced(site) as folder:
         chart = _copy_assets(folder / "assets")
-        groups = [
-            _group(store, folder, name, part, model.members(part, cells), found) for name, part in leaderboard.groups(frame)
-        ]
+        parts = [(name, part, model.members(part, cells)) for name, part in leaderboard.groups(frame)]
+        groups = [_group(store, folder, name, part, members, found) for name, part, members in parts]
         (folder / "index.html").write_text(_render(groups, chart), encoding="utf-8")
     return [site / "index.html"]
 

@@ -97,9 +97,8 @@ def _described(column: Column) -> Context:
 
 def _cells(part: pd.DataFrame, column: Column, good: pd.Series) -> list[Context]:
     values = column.values(part)
-    spreads = {
-        name: part.get(f"{column.name}_{name}", pd.Series(float("nan"), part.index)) for name in ("std", "ci_low", "ci_high")
-    }
+    missing = pd.Series(float("nan"), part.index)
+    spreads = [part.get(f"{column.name}_{name}", missing) for name in ("std", "ci_low", "ci_high")]
     marks = places(column, values[good])
     return [
         {
@@ -155,9 +154,8 @@ def image_scores(part: pd.DataFrame, found: pd.DataFrame) -> list[Context]:
     series = {method: per_image(here[here["method"] == method]) for method in part.loc[part["status"] == "ok", "method"]}
     if not series:
         return []
-    order = pd.MultiIndex.from_frame(
-        pd.concat([values.index.to_frame(index=False) for values in series.values()]).drop_duplicates()
-    )
+    keys = pd.concat([values.index.to_frame(index=False) for values in series.values()])
+    order = pd.MultiIndex.from_frame(keys.drop_duplicates())
     wide = pd.DataFrame({method: values.reindex(order) for method, values in series.items()})
     blocks = {f"{split}_{metric}": block for (split, metric), block in wide.groupby(level=["split", "metric"], sort=False)}
     shown = [(column, title) for split, title in SPLITS.items() for column in index_columns(part, split)]
