@@ -12,13 +12,14 @@ from typing import NoReturn
 from bench.errors import UsageError
 from catalogue import UnknownNameError
 
-VERBS = ("run", "list", "info", "data", "report")
+VERBS = ("run", "list", "info", "data", "report", "sharpen")
 EXAMPLE = """examples:
   run_bench.py --methods cf2n fusionnet --dataset wv3          train, evaluate and rank two networks
   run_bench.py --methods all-classic --dataset scene:my.mat    every classic method on your own scene
   run_bench.py list                                            methods, indices, datasets, sensors, protocols
   run_bench.py info cf2n                                       what is published and what is inferred
   run_bench.py data wv3                                        which files are expected, found, broken
+  run_bench.py sharpen --methods gsa --dataset scene:ms.tif,pan.tif --output fused.tif
   run_bench.py report --results results                        derive leaderboard, tables and figures again
   run_bench.py report --compare old new                        what changed between two results folders"""
 
@@ -46,7 +47,8 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("verb", nargs="?", default="run", metavar="run|list|info|data|report", help="what to do (default: run)")
+    verbs = "|".join(VERBS)
+    parser.add_argument("verb", nargs="?", default="run", metavar=verbs, help="what to do (default: run)")
     parser.add_argument("key", nargs="?", help="of info and data: a method, index, dataset, sensor or protocol")
     what = parser.add_argument_group("what runs")
     what.add_argument("--methods", nargs="+", metavar="KEY", default=[], help="keys, or all, all-classic, all-deep")
@@ -61,6 +63,7 @@ def build_parser() -> Parser:
     where.add_argument("--data-root", type=Path, metavar="DIR", help="folder of the published files")
     where.add_argument("--sensor", metavar="KEY", help="sensor of a scene:PATH")
     where.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="output (default: results)")
+    where.add_argument("--output", type=Path, metavar="FILE", help="of sharpen: the fused image, .tif or .npy")
     _add_report_options(parser)
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:1")
@@ -118,7 +121,7 @@ def fail_softly(work: Callable[[], int]) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.verb in {"info", "data"} and not options.key:
         raise UsageError(f"{options.verb} needs a key: run_bench.py {options.verb} KEY (all keys: run_bench.py list)")
-    if options.verb in {"run", "list", "report"} and options.key:
+    if options.verb in {"run", "list", "report", "sharpen"} and options.key:
         raise UsageError(f"{options.verb} takes no key, got '{options.key}'; methods are named with --methods")
     if options.verb == "run" and not options.dataset:
         raise UsageError("no dataset named; expected --dataset wv3, or --dataset scene:PATH (all keys: run_bench.py list)")

@@ -22,7 +22,7 @@ from imaging import sensors
 
 def call(options: argparse.Namespace) -> int:
     """Run the verb that was asked for and return the exit code."""
-    verbs = {"run": run, "list": list_all, "info": info, "data": data, "report": report}
+    verbs = {"run": run, "list": list_all, "info": info, "data": data, "report": report, "sharpen": sharpen}
     return verbs[options.verb](options)
 
 
@@ -31,6 +31,13 @@ def run(options: argparse.Namespace) -> int:
     from bench import launch
 
     return launch.run(options)
+
+
+def sharpen(options: argparse.Namespace) -> int:
+    """Fuse one scene in files into one file; see `bench.sharpen`."""
+    from bench import sharpen as verb
+
+    return verb.sharpen(options)
 
 
 def list_all(options: argparse.Namespace) -> int:

@@ -25,24 +25,26 @@ def to_tensors(arrays: dict[str, Array], labels: dict[str, str]) -> dict[str, Te
     for role, array in arrays.items():
         if array.dtype.kind not in "uif":
             raise DatasetError(f"{labels[role]}: expected real numbers, found {array.dtype}")
-    planes = {role: _plane(arrays[role], labels[role]) for role in ("pan", "pan_lr") if role in arrays}
+    planes = {role: plane(arrays[role], labels[role]) for role in ("pan", "pan_lr") if role in arrays}
     images: dict[str, Tensor] = {role: _tensor(plane[None], labels[role]) for role, plane in planes.items()}
     for role, guide in (("ms", "pan"), ("gt", "pan"), ("ms_lr", "pan_lr")):
         if role in arrays and guide in planes:
-            images[role] = _tensor(_bands_first(arrays[role], planes[guide].shape, labels[role]), labels[role])
+            images[role] = _tensor(bands_first(arrays[role], planes[guide].shape, labels[role]), labels[role])
     return images
 
 
-def _plane(array: Array, label: str) -> Array:
-    plane = array.squeeze()
-    if plane.ndim != 2:
+def plane(array: Array, label: str) -> Array:
+    """The one band (H, W) of a panchromatic image. Raises DatasetError, naming the label, if there are more."""
+    squeezed = array.squeeze()
+    if squeezed.ndim != 2:
         raise DatasetError(
             f"{label}: expected one panchromatic band (H, W), found shape {array.shape}; give PAN second, after MS"
         )
-    return plane
+    return squeezed
 
 
-def _bands_first(array: Array, size: tuple[int, ...], label: str) -> Array:
+def bands_first(array: Array, size: tuple[int, ...], label: str) -> Array:
+    """An image as (C, H, W), the bands found by the size of PAN. Raises DatasetError, naming the label, if none fits."""
     if array.ndim == 2:
         return array[None]
     if array.ndim != 3:

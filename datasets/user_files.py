@@ -49,14 +49,16 @@ def read_user_images(path: str) -> UserImages:
     place = Path(path).expanduser()
     if place.suffix.lower() == ".mat":
         return _from_mat(place)
-    named = _named_files(path, place)
-    arrays = {role: _read_array(file) for role, file in named.items()}
+    named = named_files(path)
+    arrays = {role: read_array(file) for role, file in named.items()}
     images = to_tensors(arrays, {role: str(file) for role, file in named.items()})
     name = re.sub(r"[_-]?ms$", "", named["ms"].stem, flags=re.IGNORECASE) or named["ms"].resolve().parent.name
     return UserImages(name, tuple(named.values()), images)
 
 
-def _named_files(path: str, place: Path) -> dict[str, Path]:
+def named_files(path: str) -> dict[str, Path]:
+    """Files by role ("ms", "pan" and perhaps "gt") of a folder, a prefix or MS,PAN[,GT]. Raises DatasetNotFoundError."""
+    place = Path(path).expanduser()
     if "," in path and not place.exists():
         parts = [Path(part.strip()).expanduser() for part in path.split(",")]
         if len(parts) not in {2, 3}:
@@ -107,14 +109,21 @@ def _prefixes(folder: Path) -> list[str]:
     return sorted(name for name in names if {"ms", "pan"} <= set(_of_prefix(folder, f"{name}_")))
 
 
-def _read_array(path: Path) -> Array:
+def read_array(path: Path, mapped: bool = False) -> Array:
+    """The array of a TIFF or NumPy file; with `mapped` it stays on disk where the file allows. Raises DatasetError."""
     if path.suffix.lower() not in ENDINGS:
         raise DatasetError(f"{path}: expected one of {', '.join(ENDINGS)} or .mat")
     try:
         if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+            return array if mapped else np.asarray(array)
         import tifffile
 
+        if mapped:
+            with tifffile.TiffFile(path) as file:
+                uncompressed = file.series[0].dataoffset is not None
+            if uncompressed:
+                return tifffile.memmap(path, mode="r")
         return np.asarray(tifffile.imread(path))
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError) as error:
         hint = "save it uncompressed, or install imagecodecs" if "imagecodecs" in str(error) else "is it complete?"

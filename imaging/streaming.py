@@ -15,9 +15,12 @@ from imaging.operators import AxisOperator
 from imaging.resampling import cubic_interpolator, interpolator
 from imaging.strips import Ledger, Strip
 
-# Elements of the fused image in one strip: small ones stay in a CPU's cache, larger ones spend less on their margins.
+# Elements of the fused image in one strip: small ones stay in a CPU's cache; larger ones spend less on their margins, up to a
+# share of the image, so that a handful of intermediate strips needs less memory than it.
 CACHED = 2**19
 LARGE = 2**24
+SHARE = 16
+# Elements of the low-resolution image whose columns are interpolated at once.
 BLOCK = 2**22
 Array = np.ndarray[Any, np.dtype[Any]]
 Fuse = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -65,7 +68,7 @@ def fuse(
     """
     source = _Source(ms, guide, interpolation, torch.device(device), dtype)
     height, ratio = ms.shape[1], source.ratio
-    rows = rows or strip_rows(ms.shape[0] * guide.shape[2] * ratio, margin)
+    rows = rows or strip_rows(ms.shape[0] * guide.shape[2] * ratio, height, margin)
 
     def run(ledger: Ledger) -> None:
         for first, count, top, bottom in strips.cut(height, rows, margin):
@@ -83,9 +86,10 @@ def fuse(
     return strips.passes(run)
 
 
-def strip_rows(elements: int, margin: int) -> int:
-    """Low-resolution rows of a strip if one such row makes so many elements of the fused image."""
-    return max((LARGE if margin else CACHED) // elements - 2 * margin, margin, 4)
+def strip_rows(elements: int, height: int, margin: int) -> int:
+    """Low-resolution rows of a strip, if one of the `height` rows makes so many elements of the fused image."""
+    budget = min(max(elements * height // SHARE, CACHED), LARGE) if margin else CACHED
+    return max(budget // elements - 2 * margin, margin, 4)
 
 
 def check_sizes(ms: Array, guide: Array) -> int:
@@ -150,7 +154,8 @@ def _rows(image: Array, first: int, count: int) -> Array:
         parts.append(part)
         first, count = first + part.shape[1], count - part.shape[1]
     array = parts[0] if len(parts) == 1 else np.concatenate(parts, 1)
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    # A copy: torch wants neither read-only memory nor another machine's byte order.
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def store(out: Array, top: int, rows: Tensor) -> None:

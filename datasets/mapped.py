@@ -1,0 +1,75 @@
+"""A scene in files, as arrays that stay on disk until they are used: for scenes larger than the memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from datasets.arrays import Array, bands_first, plane
+from datasets.base import DatasetError
+from datasets.user_files import UserImages, named_files, read_array, read_user_images
+from datasets.user_sensor import resolve
+from imaging import Sensor
+
+# Rows of an image that are looked at together.
+ROWS = 256
+
+
+@dataclass(frozen=True)
+class MappedScene:
+    """MS (C, h, w) and PAN (1, H, W), cut to their common area from the top left, and what is known of the sensor."""
+
+    ms: Array
+    pan: Array
+    sensor: Sensor
+    files: tuple[Path, ...]
+    notices: list[str]
+
+
+def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
+    """Open a scene: FILE.mat, a folder with ms and pan, a prefix of PREFIX_ms and PREFIX_pan, or MS,PAN.
+
+    Uncompressed TIFF and NumPy files stay on disk; others are read whole.
+
+    Raises:
+        DatasetError: if nothing fits, a file is broken, or the images do not fit each other.
+        UnknownNameError: for an unknown sensor.
+    """
+    if Path(path).suffix.lower() == ".mat":
+        given = read_user_images(path)
+        arrays = {role: image[0].numpy() for role, image in given.images.items()}
+        name, files, facts = given.name, given.files, given.facts
+    else:
+        found = named_files(path)
+        pan = plane(read_array(found["pan"], mapped=True), str(found["pan"]))
+        ms = bands_first(read_array(found["ms"], mapped=True), pan.shape, str(found["ms"]))
+        arrays = {"ms": ms, "pan": pan[None]}
+        name, files, facts = found["ms"].stem, (found["ms"], found["pan"]), {}
+    ms, pan, ratio = _common(arrays["ms"], arrays["pan"], str(files[0]))
+    maxima = {role: torch.from_numpy(_maxima(image)).view(1, -1, 1, 1) for role, image in (("ms", ms), ("pan", pan))}
+    chosen, notices = resolve(UserImages(name, files, maxima, facts), sensor, ratio)
+    if ms.shape != arrays["ms"].shape or pan.shape != arrays["pan"].shape:
+        notices.append(f"cut to the common area from the top left: MS {ms.shape[1:]}, PAN {pan.shape[1:]}")
+    return MappedScene(ms, pan, chosen, files, notices)
+
+
+def _common(ms: Array, pan: Array, label: str) -> tuple[Array, Array, int]:
+    ratio = round(pan.shape[-1] / ms.shape[-1])
+    if ratio < 2:
+        raise DatasetError(f"{label}: expected PAN sides at least twice those of MS, got {ms.shape[1:]} and {pan.shape[1:]}")
+    height, width = (min(ms.shape[axis], pan.shape[axis] // ratio) for axis in (1, 2))
+    return ms[:, :height, :width], pan[:, : height * ratio, : width * ratio], ratio
+
+
+def _maxima(image: Array) -> Array:
+    """Largest value of every band, float32."""
+    if image.dtype.kind not in "uif":
+        raise DatasetError(f"expected real numbers, found {image.dtype}")
+    parts = [image[:, top : top + ROWS].max((1, 2)) for top in range(0, image.shape[1], ROWS)]
+    highest: Array = np.max(parts, 0).astype(np.float32)
+    if not np.isfinite(highest).all():
+        raise DatasetError("the scene has NaN or infinite values; fill or cut them before fusion")
+    return highest

@@ -1,0 +1,161 @@
+"""The verb `sharpen`: files in, one file out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+import methods
+from bench.cli import main
+from imaging import interp23, sensors
+
+ROOT = Path(__file__).parents[2]
+PIXEL_SCALE = (33550, 12, 3, (0.5, 0.5, 0.0), True)
+
+
+def write_scene(folder, width=64, bands=4, dtype=np.uint16, height=None):
+    rng = np.random.default_rng(width)
+    height = height or width
+    ms = rng.integers(200, 1800, (bands, height // 4, width // 4)).astype(dtype)
+    pan = rng.integers(200, 1800, (height, width)).astype(dtype)
+    tifffile.imwrite(folder / "ms.tif", np.moveaxis(ms, 0, -1), photometric="minisblack", planarconfig="contig")
+    tifffile.imwrite(folder / "pan.tif", pan, extratags=[PIXEL_SCALE])
+    return ms, pan
+
+
+def sharpen(folder, *words, key="gsa", output="fused.tif"):
+    scene = f"scene:{folder / 'ms.tif'},{folder / 'pan.tif'}"
+    return main(["sharpen", "--methods", key, "--dataset", scene, "--output", str(folder / output), *words])
+
+
+def expected(key, ms, pan):
+    low, guide = torch.from_numpy(ms.astype(np.float64))[None], torch.from_numpy(pan.astype(np.float64))[None, None]
+    return methods.create(key, sensor=sensors.generic(len(ms)))(low, interp23(low, 4), guide)[0].numpy()
+
+
+@pytest.mark.parametrize("key", ["brovey", "gsa", "mtf-glp-hpm", "c-gsa"])
+def test_the_file_is_the_fused_image(tmp_path, capsys, key):
+    ms, pan = write_scene(tmp_path)
+    assert sharpen(tmp_path, key=key) == 0
+    fused = tifffile.imread(tmp_path / "fused.tif")
+    assert fused.dtype == np.uint16
+    truth = expected(key, ms, pan).round().clip(0, 65535)
+    assert np.abs(fused - truth).max() <= 1
+    text = capsys.readouterr().out
+    assert ("in one piece (it clusters all pixels)" if key == "c-gsa" else "in strips") in text
+    with tifffile.TiffFile(tmp_path / "fused.tif") as file:
+        assert file.pages.first.tags[33550].value == PIXEL_SCALE[3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fused.tif", "ms.tif", "pan.tif"]
+
+
+def test_floating_point_and_numpy_files(tmp_path):
+    ms, pan = write_scene(tmp_path, dtype=np.float32)
+    assert sharpen(tmp_path, output="fused.npy") == 0
+    fused = np.load(tmp_path / "fused.npy")
+    assert fused.dtype == np.float32
+    np.testing.assert_allclose(fused, expected("gsa", ms, pan), atol=0.01)
+
+
+def test_a_network_runs_in_tiles(tmp_path, capsys):
+    from safetensors.torch import save_file
+
+    ms, pan = write_scene(tmp_path, 416)
+    torch.manual_seed(0)
+    network = methods.create("pnn", sensor=sensors.generic(4)).eval()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    assert sharpen(tmp_path, "--weights", str(tmp_path / "weights.safetensors"), key="pnn") == 0
+    assert "overlapping tiles" in capsys.readouterr().out
+    low, guide = torch.from_numpy(ms.astype(np.float32))[None], torch.from_numpy(pan.astype(np.float32))[None, None]
+    with torch.inference_mode():
+        whole = network(low, interp23(low, 4), guide)[0]
+    fused = tifffile.imread(tmp_path / "fused.tif").astype(np.float32)
+    # The border of the whole image apart, a small receptive field makes tiles equal to it.
+    assert np.abs(fused - whole.clamp(0, 65535).numpy())[:, 48:-48, 48:-48].max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--methods", "gsa"], "needs one method and one scene"),
+        (["--methods", "gsa", "--dataset", "wv3"], "needs one method and one scene"),
+        (["--methods", "gsa", "--dataset", "scene:a,b"], "needs --output"),
+        (["--methods", "gsa", "--dataset", "scene:a,b", "--output", "no/such/f.tif"], "no such folder"),
+        (["--methods", "gsa", "--dataset", "scene:a,b", "--output", "f.tif"], "no such file: a, b"),
+        (["--methods", "gssa", "--dataset", "scene:a,b", "--output", "f.tif"], "gsa"),
+    ],
+)
+def test_wrong_requests(capsys, words, message):
+    assert main(["sharpen", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_existing_file_stays(tmp_path, capsys):
+    write_scene(tmp_path)
+    (tmp_path / "fused.tif").write_text("mine")
+    assert sharpen(tmp_path) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / "fused.tif").read_text() == "mine"
+    assert sharpen(tmp_path, "--force") == 0
+
+
+def test_nan_leaves_nothing(tmp_path, capsys):
+    write_scene(tmp_path, dtype=np.float32)
+    pan = tifffile.imread(tmp_path / "pan.tif")
+    pan[3, 3] = np.nan
+    tifffile.imwrite(tmp_path / "pan.tif", pan)
+    assert sharpen(tmp_path) == 2
+    assert "NaN" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*fused*"))
+
+
+def test_interruption_leaves_nothing(tmp_path):
+    write_scene(tmp_path, 2048, 8)
+    scene = f"scene:{tmp_path / 'ms.tif'},{tmp_path / 'pan.tif'}"
+    words = [sys.executable, "run_bench.py", "sharpen", "--methods", "mtf-glp-hpm-h", "--dataset", scene]
+    process = subprocess.Popen([*words, "--output", str(tmp_path / "fused.tif")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    partial, deadline = tmp_path / ".fused.partial.tif", time.monotonic() + 60
+    while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert "interrupted" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ms.tif", "pan.tif"]
+
+
+MEASURE = """
+import resource, sys
+from bench.cli import main
+
+def call(ms, pan, out):
+    words = ["sharpen", "--quiet", "--methods", sys.argv[1], "--threads", "1"]
+    assert main([*words, "--dataset", f"scene:{ms},{pan}", "--output", out]) == 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+print(call(*sys.argv[2:5]), call(*sys.argv[5:8]))
+"""
+
+
+@pytest.mark.parametrize("key", ["brovey", "mtf-glp-hpm"])
+def test_memory_is_bounded_by_the_files(tmp_path, key):
+    """What a scene adds to the memory of a process that has fused a small one: at most 1.5 times inputs and output."""
+    names = []
+    for height in (64, 6144):
+        folder = tmp_path / str(height)
+        folder.mkdir()
+        write_scene(folder, 512, 8, height=height)
+        names += [str(folder / name) for name in ("ms.tif", "pan.tif", "fused.tif")]
+    words = [sys.executable, "-c", MEASURE, key, *names]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert after - before <= 1.5 * sum(Path(name).stat().st_size for name in names[3:])
