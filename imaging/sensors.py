@@ -6,9 +6,11 @@ Band edges are the vendors' published 50 % limits; the MTF gains are those of Vi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from catalogue import UnknownNameError
+from imaging import hyperspectral
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Sensor:
         """Number of spectral bands."""
         return len(self.bands)
 
+    def within_pan(self) -> tuple[bool, ...]:
+        """For every band whether its centre lies in the guide's spectral range."""
+        low, high = self.pan
+        return tuple(low <= centre <= high for centre in self.centres)
+
     def with_ratio(self, ratio: int) -> Sensor:
         """The same sensor at another resolution ratio."""
         return replace(self, ratio=ratio)
@@ -80,6 +87,56 @@ def _sensor(
     )
 
 
+def hyperspectral_sensor(
+    key: str,
+    title: str,
+    centres: Sequence[float],
+    widths: Sequence[float],
+    *,
+    ratio: int = 4,
+    bits: int = 13,
+    pan: tuple[float, float] = (400.0, 700.0),
+    pan_mtf: float = 0.15,
+) -> Sensor:
+    """A sensor of many narrow bands: MTF gain 0.3 for all of them, bands named by their centres, shown near 650, 550, 460 nm.
+
+    Args:
+        key: registry key.
+        title: name for the reader.
+        centres: of the bands in nm.
+        widths: of the bands in nm.
+        ratio: guide sides over cube sides.
+        bits: bit depth of the digital numbers.
+        pan: spectral range of the guide in nm.
+        pan_mtf: gain of the guide at Nyquist; the hyperspectral toolbox takes 0.2 for PRISMA and else 0.15.
+    """
+    return Sensor(
+        key=key,
+        title=title,
+        ratio=ratio,
+        bits=bits,
+        bands=tuple(f"{centre:.0f} nm" for centre in centres),
+        centres=tuple(map(float, centres)),
+        widths=tuple(map(float, widths)),
+        pan=pan,
+        mtf=(0.3,) * len(centres),
+        pan_mtf=pan_mtf,
+        rgb=nearest_bands(centres, (650.0, 550.0, 460.0)),
+    )
+
+
+def nearest_bands(centres: Sequence[float], wanted: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Indices of the bands whose centres are nearest to three wavelengths."""
+    red, green, blue = (min(range(len(centres)), key=lambda band: abs(centres[band] - nm)) for nm in wanted)
+    return red, green, blue
+
+
+def _published_cube(key: str, title: str, instrument: str, kept: tuple[int, ...], ratio: int, pan_mtf: float) -> Sensor:
+    centres, widths = hyperspectral.selected(instrument, kept)
+    # The collections do not document their guides; readers replace the range where the files say more.
+    return hyperspectral_sensor(key, title, centres, widths, ratio=ratio, pan=(400.0, 700.0), pan_mtf=pan_mtf)
+
+
 _EIGHT = {
     "coastal": (400.0, 450.0),
     "blue": (450.0, 510.0),
@@ -108,6 +165,10 @@ TABLE = {
         _sensor("ge1", "GeoEye-1", _GE1, (450.0, 800.0), (0.23,) * 4, 0.16),
         _sensor("gf2", "GaoFen-2", _GF2, (450.0, 900.0), (0.3,) * 4, 0.15, bits=10),
         _sensor("spot6", "SPOT-6", _SPOT6, (450.0, 745.0), (0.3,) * 4, 0.15, bits=12),
+        _published_cube("wdc", "HYDICE, Washington DC Mall", "hydice", hyperspectral.WDC, 4, 0.15),
+        _published_cube("pavia", "ROSIS-3, Pavia Center", "rosis", hyperspectral.PAVIA, 4, 0.15),
+        _published_cube("botswana", "EO-1 Hyperion, Botswana", "hyperion", hyperspectral.BOTSWANA, 4, 0.15),
+        _published_cube("fr1", "PRISMA, FR1", "prisma", hyperspectral.FR1, 6, 0.2),
     )
 }
 _ALIASES = {"geoeye1": "ge1", "geoeye-1": "ge1", "ik": "ikonos", "quickbird": "qb", "gaofen-2": "gf2", "gaofen2": "gf2"}
@@ -136,10 +197,6 @@ def generic(count: int, ratio: int = 4, bits: int = 11) -> Sensor:
     """A sensor of which only the band count is known: gains 0.3 and 0.15, wavelengths evenly over 430-950 nm."""
     step = 520.0 / max(count - 1, 1)
     centres = tuple(430.0 + step * band for band in range(count))
-
-    def nearest(nm: float) -> int:
-        return min(range(count), key=lambda band: abs(centres[band] - nm))
-
     return Sensor(
         key=f"generic{count}",
         title=f"unnamed sensor, {count} bands",
@@ -151,5 +208,5 @@ def generic(count: int, ratio: int = 4, bits: int = 11) -> Sensor:
         pan=(450.0, 800.0),
         mtf=(0.3,) * count,
         pan_mtf=0.15,
-        rgb=(nearest(660.0), nearest(550.0), nearest(480.0)),
+        rgb=nearest_bands(centres, (660.0, 550.0, 480.0)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,11 +73,13 @@ class Palette:
             return known[-1]
         return known[int(self.rng.integers(count))]
 
-    def reflectance(self, response: NDArray[np.float64]) -> tuple[Image, Image]:
-        """Band reflectance of every label and of its partner, (bands, labels) each."""
+    def reflectance(
+        self, response: NDArray[np.float64], curves: Callable[..., NDArray[np.float64]] = spectra
+    ) -> tuple[Image, Image]:
+        """Band reflectance of every label and of its partner, (bands, labels) each, on the response's wavelengths."""
         own, other, bright, tilt = (np.array(column) for column in zip(*self._rows, strict=True))
-        first = spectra(own, bright, tilt) @ response.T
-        second = spectra(other, np.sqrt(bright), tilt) @ response.T
+        first = curves(own, bright, tilt) @ response.T
+        second = curves(other, np.sqrt(bright), tilt) @ response.T
         return first.T.astype(np.float32), second.T.astype(np.float32)
 
     def texture(self) -> tuple[Image, Image, Image]:

@@ -24,11 +24,41 @@ from imaging import Sensor, sensors
 # Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
 VERSION = 1
 SENSORS = ("wv3", "wv2", "qb", "gf2")
-PATCH, STRIDE, PER_SIDE = 64, 48, 5
-PER_CHUNK = {"train": PER_SIDE**2, "valid": PER_SIDE**2, "reduced": 1, "full": 1}
-SIDE = {"train": 1024, "valid": 1024, "reduced": 1024, "full": 512}
+SPECTROMETERS = ("wdc", "pavia", "botswana", "fr1")
 
 Arrays = dict[str, NDArray[np.uint16]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How scenes become the images of a sensor: sides in PAN pixels of the scene and of the images.
+
+    Attributes:
+        side: PAN pixels a side of the scene, by split.
+        patch: side of a training or validation patch in pixels of its ground truth.
+        stride: distance of two patches.
+        per_side: patches along each side of a scene.
+    """
+
+    side: dict[str, int]
+    patch: int
+    stride: int
+    per_side: int
+
+    def per_chunk(self, split: str) -> int:
+        """Images that one scene yields."""
+        return self.per_side**2 if split in ("train", "valid") else 1
+
+
+_MULTISPECTRAL = Layout({"train": 1024, "valid": 1024, "reduced": 1024, "full": 512}, 64, 48, 5)
+# A cube has a hundred bands more: smaller scenes keep it in memory.
+_CUBE = Layout({"train": 512, "valid": 512, "reduced": 512, "full": 256}, 64, 32, 3)
+_CUBE_BY_SIX = Layout({"train": 864, "valid": 864, "reduced": 864, "full": 240}, 72, 36, 3)
+
+
+def layout(key: str) -> Layout:
+    """The layout of a twin."""
+    return _MULTISPECTRAL if key in SENSORS else _CUBE_BY_SIX if sensors.get(key).ratio == 6 else _CUBE
 
 
 @dataclass(frozen=True)
@@ -48,7 +78,8 @@ class Chunk:
     @property
     def entropy(self) -> np.random.SeedSequence:
         """Seed of this scene, disjoint from every other split's and chunk's."""
-        return np.random.SeedSequence([VERSION, SENSORS.index(self.sensor), self.seed, SPLITS.index(self.split), self.number])
+        number = (*SENSORS, *SPECTROMETERS).index(self.sensor)
+        return np.random.SeedSequence([VERSION, number, self.seed, SPLITS.index(self.split), self.number])
 
     def file(self, folder: Path) -> Path:
         """Its file in a cache folder."""
@@ -59,29 +90,29 @@ class Chunk:
         sensor = sensors.get(self.sensor)
         scene, noise = self.entropy.spawn(2)
         with _one_thread(), torch.inference_mode():
-            signal = torch.from_numpy(render(sensor, SIDE[self.split], self.kind, scene))[None]
+            signal = torch.from_numpy(render(sensor, layout(self.sensor).side[self.split], self.kind, scene))[None]
             rng = np.random.Generator(np.random.PCG64(noise))
             ms = optics.native_ms(signal[:, :-1], sensor, rng)
             pan = optics.native_pan(signal[:, -1:], sensor, rng)
             images = (
                 {"ms": ms, "pan": pan, "truth": optics.true_ms(signal[:, :-1], sensor)}
                 if self.split == "full"
-                else _reduced(ms, pan, sensor, self.split)
+                else _reduced(ms, pan, sensor, layout(self.sensor) if self.split in ("train", "valid") else None)
             )
         return {name: image.numpy().astype(np.uint16) for name, image in images.items()}
 
 
-def _reduced(ms: Tensor, pan: Tensor, sensor: Sensor, split: str) -> dict[str, Tensor]:
+def _reduced(ms: Tensor, pan: Tensor, sensor: Sensor, grid: Layout | None) -> dict[str, Tensor]:
     gt, low = ms, optics.degrade_pan(pan, sensor)
-    if split in ("train", "valid"):
-        gt, low = _patches(gt), _patches(low)
+    if grid is not None:
+        gt, low = _patches(gt, grid), _patches(low, grid)
     return {"gt": gt, "ms": optics.degrade_ms(gt, sensor), "pan": low}
 
 
-def _patches(image: Tensor) -> Tensor:
-    """Overlapping patches (25, C, 64, 64) of (1, C, 256, 256)."""
-    tiles = image[0].unfold(1, PATCH, STRIDE).unfold(2, PATCH, STRIDE)
-    return tiles.permute(1, 2, 0, 3, 4).reshape(-1, image.shape[1], PATCH, PATCH)
+def _patches(image: Tensor, grid: Layout) -> Tensor:
+    """Overlapping patches (n, C, side, side) of an image (1, C, H, W)."""
+    tiles = image[0].unfold(1, grid.patch, grid.stride).unfold(2, grid.patch, grid.stride)
+    return tiles.permute(1, 2, 0, 3, 4).reshape(-1, image.shape[1], grid.patch, grid.patch)
 
 
 @contextmanager

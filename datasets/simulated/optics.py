@@ -6,6 +6,7 @@ response weighted by sunlight. A gain per band turns it into digital numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,13 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datasets.simulated import infrared, materials, spectrometer
 from datasets.simulated.materials import WAVELENGTHS
+from imaging import sensors
 from imaging.filters import mtf, mtf_pan
 from imaging.operators import AxisOperator, separable
 from imaging.resampling import decimate
 from imaging.sensors import Sensor
 
 Spectrum = NDArray[np.float64]
+Curves = Callable[[NDArray[np.int64], Spectrum, Spectrum], Spectrum]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,12 @@ OPTICS = {
     "qb": Optics(0.61, 1.5, (2930, 3580, 2010, 2070, 2580), (0, 2)),
     "gf2": Optics(0.81, 3.0, (1180, 840, 770, 420, 550), (0, 2)),
 }
+# Spectrometers: PAN pixels in metres. Those of the two satellites (Hyperion 30 m with ALI's 10 m, PRISMA 30 m with 5 m) are
+# drawn several times finer, or nothing that is drawn here would be left to see.
+OPTICS |= {
+    key: Optics(pixel, haze, spectrometer.gains(sensors.get(key)), (0, 1))
+    for key, pixel, haze in (("wdc", 0.7, 1.0), ("pavia", 0.35, 1.0), ("botswana", 1.5, 1.5), ("fr1", 1.2, 1.5))
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,10 @@ def responses(sensor: Sensor) -> Spectrum:
     """Responses of the MS bands and, last, of PAN, (bands + 1, wavelengths), weighted by sunlight; rows sum to 1.
 
     MS bands are flat-topped with their 50 % limits at the vendor's edges. PAN is one broad detector of its own: its response
-    rises towards the red, as silicon's does, with slower edges, and leaks a little outside its band.
+    rises towards the red, as silicon's does, with slower edges, and leaks a little outside its band. Spectrometers: see there.
     """
+    if spectrometer.is_spectrometer(sensor):
+        return spectrometer.responses(sensor)
     centres, widths = np.array(sensor.centres)[:, None], np.array(sensor.widths)[:, None]
     bands = np.exp2(-(np.abs(2.0 * (WAVELENGTHS - centres) / widths) ** 6))
     low, high = sensor.pan
@@ -93,12 +105,19 @@ def sunlight() -> Spectrum:
     return np.asarray(irradiance / irradiance.max())
 
 
+def curves(sensor: Sensor) -> tuple[Spectrum, Curves]:
+    """The wavelengths on which a sensor's responses stand, and the function that gives reflectance there."""
+    if spectrometer.is_spectrometer(sensor):
+        return infrared.GRID, infrared.spectra
+    return WAVELENGTHS, materials.spectra
+
+
 def light(sensor: Sensor, weather: Weather) -> tuple[Spectrum, Spectrum, Spectrum]:
     """Sun, sky and path terms per band (MS bands, then PAN), in units of apparent reflectance.
 
     The sun is 1 at the zenith; sky light and path radiance are blue, and grow with haze and a low sun.
     """
-    blue = 450.0 / WAVELENGTHS
+    blue = 450.0 / curves(sensor)[0]
     slant = 0.6 + 0.4 / np.sin(weather.elevation)
     path = weather.haze * slant * (0.042 * blue**3.6 + 0.012 * blue)
     sky = 0.045 + weather.haze * (0.11 * blue**2.5 + 0.02)

@@ -11,7 +11,7 @@ from scipy import fft
 
 from datasets.simulated.canvas import Canvas, Image, Palette
 from datasets.simulated.compose import compose
-from datasets.simulated.optics import OPTICS, Weather, light, responses
+from datasets.simulated.optics import OPTICS, Weather, curves, light, responses
 from datasets.simulated.texture import fractal, grain
 from imaging.sensors import Sensor
 
@@ -56,7 +56,7 @@ class Light(NamedTuple):
 def shade(ground: Canvas, palette: Palette, rng: np.random.Generator, sensor: Sensor, weather: Weather, size: int) -> Image:
     """Light a canvas and integrate it over PAN pixels: signal in DN, (bands + 1, size, size)."""
     strips = _strips(ground, palette, rng, OPTICS[sensor.key].pixel, weather, size)
-    own, other = palette.reflectance(responses(sensor))
+    own, other = palette.reflectance(responses(sensor), curves(sensor)[1])
     sun, sky, path = (np.asarray(term, dtype=np.float32) for term in light(sensor, weather))
     gains = np.array(OPTICS[sensor.key].gains, dtype=np.float32)
     starts = registration(sensor, rng)
@@ -68,7 +68,8 @@ def shade(ground: Canvas, palette: Palette, rng: np.random.Generator, sensor: Se
             signal += strip.share * (other[band] - own[band])[label]
             signal *= sun[band] * strip.direct + sky[band] * strip.diffuse
             pixels = _pixel_means(signal, start, size)
-            out[band, number * STRIP : number * STRIP + len(pixels)] = gains[band] * (pixels + path[band])
+            rows = out[band, number * STRIP : (number + 1) * STRIP]
+            rows[:] = gains[band] * (pixels[: len(rows)] + path[band])
     return out
 
 

@@ -1,4 +1,4 @@
-"""Simulated twins of WorldView-3, WorldView-2, QuickBird and GaoFen-2: the published splits, made on demand."""
+"""Simulated twins of four multispectral sensors and four hyperspectral data sets: the published splits, made on demand."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ import torch
 from torch import Tensor
 
 from datasets.base import Dataset, DatasetError, Split
-from datasets.simulated.chunks import PER_CHUNK, SENSORS, VERSION, Arrays, Chunk, load, prepare
+from datasets.simulated.chunks import SENSORS, SPECTROMETERS, VERSION, Arrays, Chunk, layout, load, prepare
 from imaging import Scene, interp23, sensors
 
 # Images per split as published; WorldView-2 has no published training set, its twin's is as long as WorldView-3's.
+# Cubes take a hundred times the room of an image of four bands: their twins are smaller than the published sets.
 LENGTHS = {
     "wv3": {"train": 9714, "valid": 1080, "reduced": 20, "full": 20},
     "wv2": {"train": 9714, "valid": 1080, "reduced": 20, "full": 20},
     "qb": {"train": 17139, "valid": 1905, "reduced": 20, "full": 20},
     "gf2": {"train": 19809, "valid": 2201, "reduced": 20, "full": 20},
-}
+} | {key: {"train": 72, "valid": 9, "reduced": 4, "full": 2} for key in SPECTROMETERS}
 MEMORY = 512 * 2**20
 
 
@@ -36,7 +37,7 @@ class SimulatedTwin(Dataset):
     but sensor, seed, split and `i`.
 
     Args:
-        key: "wv3", "wv2", "qb" or "gf2".
+        key: "wv3", "wv2", "qb", "gf2", or of a cube "wdc", "pavia", "botswana", "fr1".
         seed: another seed gives other scenes.
         cache: folder of the cache; None takes $WALDBENCH_CACHE, then `~/.cache/waldbench`.
 
@@ -44,21 +45,26 @@ class SimulatedTwin(Dataset):
         DatasetError: for another key or a negative seed.
     """
 
-    task = "ms"
     source = "simulated"
 
     def __init__(self, key: str, *, seed: int = 0, cache: Path | None = None) -> None:
-        if key not in SENSORS:
-            raise DatasetError(f"no simulated twin of '{key}'; there are twins of {', '.join(SENSORS)}")
+        if key not in LENGTHS:
+            raise DatasetError(f"no simulated twin of '{key}'; there are twins of {', '.join(LENGTHS)}")
         if seed < 0:
             raise DatasetError(f"seed: expected an integer of at least 0, got {seed}")
         self.key, self.seed, self.sensor = key, seed, sensors.get(key)
+        self.task = "ms" if key in SENSORS else "hs"
         self.fingerprint = hashlib.sha256(f"waldbench simulated twin {VERSION} {key} {seed}".encode()).hexdigest()
         base = cache or Path(os.environ.get("WALDBENCH_CACHE") or Path.home() / ".cache" / "waldbench")
         self.folder = Path(base) / "simulated" / self.fingerprint[:16]
         self.notices = [f"{key}: simulated twin of {self.sensor.title} (generator {VERSION}, seed {seed}), not real images"]
         if key == "wv2":
             self.notices.append("wv2: the published set has no training split; the twin's is simulated like all its images")
+        if self.task == "hs":
+            sizes = ", ".join(f"{name} {count}" for name, count in LENGTHS[key].items())
+            self.notices.append(
+                f"{key}: the twin is smaller than the published set ({sizes}), and has a full split which that lacks"
+            )
         self._splits: dict[str, TwinSplit] = {}
 
     def split(self, name: str) -> TwinSplit:
@@ -84,7 +90,7 @@ class SimulatedTwin(Dataset):
         """
         split = self.split(name)
         images = len(split) if count is None else min(max(count, 0), len(split))
-        chunks = [Chunk(self.key, self.seed, name, number) for number in range(-(-images // PER_CHUNK[name]))]
+        chunks = [Chunk(self.key, self.seed, name, number) for number in range(-(-images // layout(self.key).per_chunk(name)))]
         missing = [(chunk, self.folder) for chunk in chunks if not chunk.file(self.folder).exists()]
         processes = min(workers or os.cpu_count() or 1, len(missing))
         if processes > 1:
@@ -116,14 +122,14 @@ class TwinSplit(Split):
         stacked = {name: torch.from_numpy(np.stack([image[name] for image in images]).astype(np.float32)) for name in images[0]}
         return Scene(
             ms=stacked["ms"],
-            lms=interp23(stacked["ms"], 4),
+            lms=interp23(stacked["ms"], stacked["pan"].shape[-1] // stacked["ms"].shape[-1]),
             guide=stacked["pan"],
             gt=stacked.get("gt"),
             name=tuple(f"{self.key}-simulated-{self.name}-{index}" for index in indices),
         )
 
     def truth(self, index: int) -> Tensor:
-        """Hidden truth of a full-resolution image, (1, C, 512, 512) in DN: what the MS bands would be on PAN's grid.
+        """Hidden truth of a full-resolution image, (1, C, H, W) in DN: what the MS bands would be on PAN's grid.
 
         Raises:
             DatasetError: for another split, whose truth is its gt.
@@ -136,7 +142,7 @@ class TwinSplit(Split):
         return torch.from_numpy(self._image(index % len(self))["truth"].astype(np.float32))[None]
 
     def _image(self, index: int) -> Arrays:
-        number, place = divmod(index, PER_CHUNK[self.name])
+        number, place = divmod(index, layout(self.key).per_chunk(self.name))
         arrays = self._memory.pop(number, None) or load(Chunk(self.key, self.seed, self.name, number), self.folder)
         self._memory[number] = arrays
         held = sum(array.nbytes for array in arrays.values()) * len(self._memory)
