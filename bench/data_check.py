@@ -71,9 +71,18 @@ def check_data(key: str, root: Path | None = None) -> tuple[list[str], bool]:
     try:
         if key.startswith("scene:"):
             return _describe(datasets.open(key)), True
-        return _describe(datasets.open(key, root=root, source="published")), True
+        return [*_files(key, root), *_describe(datasets.open(key, root=root, source="published"))], True
     except DatasetError as error:
-        return [str(error)], False
+        return [*_files(key, root), str(error)], False
+
+
+def _files(key: str, root: Path | None) -> list[str]:
+    """The table of a dataset that knows its published files, else nothing."""
+    known = None if key.startswith("scene:") else getattr(datasets.catalogue[key].load(), "files", None)
+    if known is None:
+        return []
+    title = f"{datasets.card(key)['title']}: files expected in {' or '.join(str(folder) for folder in roots(root))}"
+    return [title, *tabulate(known(root), headers=("role", "file", "found")).splitlines(), ""]
 
 
 def _describe(dataset: Dataset) -> list[str]:

@@ -10,6 +10,8 @@ VARIABLE = "WALDBENCH_DATA"
 # Folder names of the mirrors and of the toolboxes' instructions.
 INSIDE = ("", "training_data", "test_data", "reduced_examples_h5", "full_examples_h5", "reduced_examples", "full_examples", "h5")
 
+COLLECTIONS = ("PanCollection", "pancollection", "HyperPanCollection", "hyperpancollection")
+
 
 def roots(root: Path | None) -> list[Path]:
     """Folders to search: `root` alone, or else $WALDBENCH_DATA (where set), then `data` in the current folder."""
@@ -33,7 +35,7 @@ def find(names: Iterable[str], root: Path | None, dataset: str) -> Path | None:
 def _folders(root: Path | None, dataset: str) -> Iterable[Path]:
     own = ("", dataset, dataset.upper())
     for base in roots(root):
-        for outer in (*own, "PanCollection", "pancollection"):
+        for outer in (*own, *COLLECTIONS):
             for inner in INSIDE:
                 # A folder of the sensor may stand inside the folder of the split as well as around it.
                 for last in own if not outer or outer not in own else ("",):

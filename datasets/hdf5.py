@@ -24,7 +24,7 @@ AGAIN = "download it again, by hand in a browser, and compare its size with the 
 
 
 class ImageFile:
-    """The arrays (N, C, H, W) of one HDF5 file.
+    """The arrays (N, C, H, W) of one HDF5 file, by name in lower case: some collections write GT, MS, PAN.
 
     The file is opened for reading on the first use in each thread and each process; nothing open is pickled or shared by a
     fork.
@@ -39,7 +39,9 @@ class ImageFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self.shapes = {name: node.shape for name, node in self._file().items() if isinstance(node, h5py.Dataset)}
+        arrays = {name: node.shape for name, node in self._file().items() if isinstance(node, h5py.Dataset)}
+        self._names = {name.lower(): name for name in arrays}
+        self.shapes = {name.lower(): shape for name, shape in arrays.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_local"}
@@ -64,7 +66,7 @@ class ImageFile:
         dense = len(order) > 0 and int(order[-1] - order[0]) + 1 == len(order)
         chosen: Any = slice(int(order[0]), int(order[-1]) + 1) if dense else order
         try:
-            array = self._file()[name].astype(np.float32)[chosen]
+            array = self._file()[self._names[name]].astype(np.float32)[chosen]
         except (OSError, RuntimeError) as error:
             raise DatasetError(f"{self.path}: reading '{name}' failed ({error}); the file is damaged: {AGAIN}") from error
         images = torch.from_numpy(array)

@@ -68,4 +68,4 @@ def wide_spectra() -> NDArray[np.float64]:
 def spectra(material: NDArray[np.int64], brightness: NDArray[np.float64], tilt: NDArray[np.float64]) -> NDArray[np.float64]:
     """Reflectance of instances, (instances, wavelengths) on `GRID`; as `materials.spectra`, the tilt ending at 1050 nm."""
     colour = (np.minimum(GRID, EDGE) / 650.0) ** tilt[:, None]
-    return np.clip(wide_spectra()[material] * brightness[:, None] * colour, 0.003, 0.95)
+    return np.asarray(np.clip(wide_spectra()[material] * brightness[:, None] * colour, 0.003, 0.95))

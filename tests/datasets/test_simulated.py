@@ -146,7 +146,7 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 
 
 def test_errors_say_what_to_do():
-    with pytest.raises(DatasetError, match="twins of wv3, wv2, qb, gf2"):
+    with pytest.raises(DatasetError, match="twins of wv3, wv2, qb, gf2, wdc"):
         SimulatedTwin("ikonos")
     with pytest.raises(DatasetError, match="at least 0"):
         SimulatedTwin("wv3", seed=-1)
