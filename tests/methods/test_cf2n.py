@@ -149,6 +149,15 @@ def test_parameters(count, options, parameters):
     assert sum(value.numel() for value in network("cf2n", count, **options).parameters()) == parameters
 
 
+@pytest.mark.parametrize(
+    ("count", "options", "thousands", "digits"),
+    [(191, {}, 2500, -1), (13, {"guide_bands": 2}, 478, 0), (13, {"guide_bands": 2, "channels": 48}, 1050, -1)],
+)
+def test_parameters_with_many_bands_or_a_sar_guide(count, options, thousands, digits):
+    parameters = sum(value.numel() for value in network("cf2n", count, **options).parameters())
+    assert round(parameters / 1000, digits) == thousands
+
+
 def test_lite_is_the_two_step_network():
     assert sum(value.numel() for value in network("cf2n-lite", 8).parameters()) == 243_306
 

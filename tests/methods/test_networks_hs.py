@@ -1,4 +1,4 @@
-"""HyperPNN, HSpeNet, Hyper-DSNet and DHP-DARN: published weights, weights by formula, published sizes, the contract."""
+"""HyperPNN, HSpeNet, Hyper-DSNet, DHP-DARN and half of DBDENet: published weights, weights by formula, sizes, the contract."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ NAMES = {
     "hyper-dsnet": ("hyperdsnet", "hyperdsnet", "HyperDSNet"),
     "dhp-darn": ("darn", "dhpdarn", "DHPDarn"),
 }
-KEYS = tuple(NAMES)
+KEYS = (*NAMES, "dbdenet-spatial")
 # Its edges are rounded to 256 levels: a change of rounding is a change of level.
 SMOOTH = tuple(key for key in KEYS if key != "hyper-dsnet")
 
 
 def network(key, count=4, ratio=4, guide_bands=1, **options):
     torch.manual_seed(0)
-    return methods.create(key, sensor=sensors.generic(count, ratio=ratio), guide_bands=guide_bands, **options)
+    return methods.create(key, sensor=sensors.generic(count, ratio=ratio), guide_bands=guide_bands, **options).eval()
 
 
 def images(count=4, height=4, width=5, ratio=4, guide_bands=1, batch=1):
@@ -44,7 +44,7 @@ def tensors(path):
         return [torch.from_numpy(file[name]) for name in ("ms", "lms", "pan")]
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", NAMES)
 def test_weights_by_formula_give_the_released_networks_image(key):
     net = network(key, 8)
     own = {net._official_name(name): value for name, value in net.state_dict().items()}
@@ -57,7 +57,7 @@ def test_weights_by_formula_give_the_released_networks_image(key):
     torch.testing.assert_close(fused[..., ::3, ::3], expected, rtol=1e-5, atol=5e-6)
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", NAMES)
 def test_published_weights_give_the_published_image(key):
     _, golden, name = NAMES[key]
     weights, golden = SHARED / f"weights/hs/{name}-PRISMA.tar", SHARED / f"golden/deep/{golden}_PRISMA.npz"
@@ -82,6 +82,7 @@ def test_published_weights_give_the_published_image(key):
         ("hyper-dsnet", 159, 271_359 - 72, 16_940),
         ("dhp-darn", 8, 307_868, 19_986),
         ("dhp-darn", 159, 481_971, 31_386),
+        ("dbdenet-spatial", 102, 5_667_628, 115_520),
     ],
 )
 def test_published_size(key, count, parameters, millions):
@@ -103,7 +104,7 @@ def test_any_band_count(key, count):
 
 
 @pytest.mark.parametrize(("height", "width", "ratio"), [(9, 11, 3), (5, 20, 6), (7, 3, 5)])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", NAMES)
 def test_any_size_ratio_and_guide_bands(key, height, width, ratio):
     scene = images(4, height, width, ratio, guide_bands=2, batch=2)
     net = network(key, 4, ratio, guide_bands=2)
@@ -143,6 +144,25 @@ def test_a_guide_of_zeros_is_allowed(key):
     ms, lms, guide = images()
     with torch.inference_mode():
         assert network(key)(ms, lms, torch.zeros_like(guide)).isfinite().all()
+
+
+def test_dbdenet_is_tied_to_ratio_four():
+    assert methods.supports("dbdenet-spatial", sensors.generic(8), "hs") is None
+    with pytest.raises(ValueError, match="ratio 4"):
+        network("dbdenet-spatial", ratio=6)
+    scene = images(5, 7, 9, guide_bands=2, batch=2)
+    with torch.inference_mode():
+        assert network("dbdenet-spatial", 5, guide_bands=2)(*scene).shape == scene[1].shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("key", KEYS)
+def test_cuda_agrees_with_cpu(key):
+    net, scene = network(key).double(), [image.double() for image in images(4, 9, 11, batch=2)]
+    with torch.inference_mode():
+        expected = net(*scene)
+        actual = net.cuda()(*(image.cuda() for image in scene))
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-8, atol=1e-6)
 
 
 def test_edge_channels_of_a_step():

@@ -147,6 +147,14 @@ def test_single_precision_agrees_with_double(key):
     torch.testing.assert_close(single.double(), fused(net.double(), image.double(), guide.double()), rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("key", KEYS)
+def test_cuda_agrees_with_cpu(key):
+    net, scene = network(key).double(), [x.double() for x in images(height=17, width=40)]
+    expected = fused(net, *scene)
+    torch.testing.assert_close(fused(net.cuda(), *(x.cuda() for x in scene)).cpu(), expected, rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.parametrize("key", LIGHT)
 def test_learns_to_remove_a_cloud(key):
     torch.manual_seed(0)

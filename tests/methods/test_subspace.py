@@ -60,6 +60,13 @@ def test_an_empty_guide_leaves_the_bands(key):
     assert (fused - scene.gt).square().mean() < 1.2 * (scene.lms - scene.gt).square().mean()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("key", KEYS)
+def test_cuda_agrees_with_cpu(key):
+    sensor, scene = cube(batch=2)
+    torch.testing.assert_close(fuse(key, sensor, scene.to("cuda")).cpu(), fuse(key, sensor, scene), rtol=1e-6, atol=1e-3)
+
+
 @pytest.mark.parametrize("ratio", [2, 3, 4, 6])
 def test_decimation_is_the_sensors_away_from_borders_and_has_its_adjoint(ratio):
     sensor = sensors.generic(3, ratio)
