@@ -41,9 +41,11 @@ class Batches:
         self.per_epoch = protocol.steps_per_epoch(self.images)
         first = split[0]
         self.side = tuple(first.guide.shape[-2:])
-        if min(self.side) < protocol.patch or protocol.patch % ratio:
+        # A patch starts and ends on the low-resolution grid: at ratio 6, 30 of 32 pixels.
+        if min(self.side) < protocol.patch // ratio * ratio or protocol.patch < ratio:
             raise DatasetError(
-                f"protocol '{protocol.name}' asks for {protocol.patch}-pixel patches (a multiple of {ratio}); stored: {self.side}"
+                f"protocol '{protocol.name}' asks for {protocol.patch}-pixel patches (at least the ratio {ratio}); "
+                f"stored: {self.side}"
             )
         size = sum(image.nbytes for image in first.images().values()) * self.images
         self.memory: Scene | None = replace(split[: self.images], name=()) if size <= MEMORY_BYTES else None

@@ -16,6 +16,7 @@ VERBS = ("run", "list", "info", "data", "report", "sharpen")
 EXAMPLE = """examples:
   run_bench.py --methods cf2n fusionnet --dataset wv3          train, evaluate and rank two networks
   run_bench.py --methods all-classic --dataset scene:my.mat    every classic method on your own scene
+  run_bench.py --task hs --dataset wdc                         a fast selection on hyperspectral images
   run_bench.py list                                            methods, indices, datasets, sensors, protocols
   run_bench.py info cf2n                                       what is published and what is inferred
   run_bench.py data wv3                                        which files are expected, found, broken
@@ -51,7 +52,13 @@ def build_parser() -> Parser:
     parser.add_argument("verb", nargs="?", default="run", metavar=verbs, help="what to do (default: run)")
     parser.add_argument("key", nargs="?", help="of info and data: a method, index, dataset, sensor or protocol")
     what = parser.add_argument_group("what runs")
-    what.add_argument("--methods", nargs="+", metavar="KEY", default=[], help="keys, or all, all-classic, all-deep")
+    what.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="KEY",
+        default=[],
+        help="keys, or all, all-classic, all-deep (with --task hs: a selection)",
+    )
     what.add_argument("--dataset", nargs="+", metavar="KEY", default=[], help="keys, or scene:PATH for your own images")
     what.add_argument("--task", choices=("ms", "hs", "sar"), help="multispectral, hyperspectral or SAR-optical")
     what.add_argument("--protocol", default="quick", metavar="NAME", help="quick (default), full, or a YAML file")

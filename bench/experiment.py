@@ -17,6 +17,11 @@ from bench.protocol import Protocol
 from bench.store import Cell, Record, Store, save_arrays, write_atomically
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError
 
+# What a task runs where no method is named: its floor, fast representatives of every family, networks made for it, and CF2N.
+SELECTION = {
+    "hs": ("exp", "gsa", "gfpca", "sfim", "mtf-glp", "mtf-glp-hpm", "hyperpnn", "hspenet", "fusionnet", "cf2n"),
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -227,11 +232,13 @@ def _keep_reference(dataset: Dataset, rules: Protocol, store: Store) -> None:
 
 
 def expand_methods(asked: list[str], task: str | None = None) -> tuple[str, ...]:
-    """Replace all, all-classic and all-deep by keys; keep order, drop repetitions.
+    """Replace all, all-classic and all-deep by keys; keep order, drop repetitions; nothing stands for `SELECTION` of the task.
 
     Raises:
         UnknownNameError: for an unknown key.
+        UsageError: if nothing is asked and the task has no selection.
     """
+    asked = asked or list(SELECTION.get(task or "", ()))
     groups = {
         "all": methods.names(task),
         "all-classic": [key for key in methods.names(task) if methods.card(key).family != "deep"],
@@ -241,5 +248,8 @@ def expand_methods(asked: list[str], task: str | None = None) -> tuple[str, ...]
     for key in keys:
         methods.card(key)
     if not keys:
-        raise UsageError("no method named; expected --methods KEY ... | all | all-classic | all-deep")
+        tasks = " or ".join(f"--task {name}" for name in SELECTION)
+        raise UsageError(
+            f"no method named; expected --methods KEY ... | all | all-classic | all-deep, or {tasks} for a selection"
+        )
     return tuple(dict.fromkeys(keys))

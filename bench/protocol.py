@@ -53,7 +53,8 @@ class Protocol:
     Attributes:
         name: for the reader; not part of the id.
         train_images, valid_images, reduced_images, full_images: images used of each split, from the first; None: all.
-        patch: side of a training patch in guide pixels, cut at random from the stored patches.
+        patch: side of a training patch in guide pixels, cut at random from the stored patches; where the ratio does not
+            divide it, the largest multiple below.
         batch: patches per step.
         accumulate: equal parts in which the patches of one step are processed, to save memory; the gradients are averaged.
         steps, epochs: length of the training; exactly one of them is given.

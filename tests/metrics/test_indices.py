@@ -14,8 +14,8 @@ from metrics.uiqi import block_uiqi
 SMALL = 40
 # Sides of the images that an index needs where that is more than SMALL.
 SIDES = {"mssim": 176, "r_q2n": 64}
-# Their hypercomplex products follow the order of bands.
-ORDERED = {"q2n", "r_q2n", "d_lambda_k", "hqnr", "rqnr", "fqnr"}
+# Their hypercomplex products, or the sensor's wavelengths, follow the order of bands.
+ORDERED = {"q2n", "r_q2n", "d_lambda_k", "hqnr", "rqnr", "fqnr", "ergas_pan", "ergas_beyond"}
 SHAPE = ["sam", "ergas", "uiqi", "scc", "cc", "d_lambda", "d_s", "qnr", "d_s_reg", "d_rho", "d_s_k", "r_sam", "r_ergas"]
 PANCHROMATIC = ["d_s", "qnr", "hqnr", "d_s_reg", "rqnr", "d_rho", "d_s_k", "fqnr", "jqm"]
 
