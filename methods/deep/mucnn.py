@@ -12,6 +12,9 @@ from methods.deep._blocks import ShuffleUpscale
 from methods.deep._layers import Pointwise, convolution, fast_layout
 from methods.deep._ratio_four import RatioFourNetwork, lecun_normal
 
+# Training holds the parameters four times over: 2.4 GB at 102 bands, 8.4 GB at 191.
+MOST_BANDS = 128
+
 
 @register(
     tasks={"ms", "hs"},
@@ -45,6 +48,16 @@ class MUCNN(RatioFourNetwork):
         self.heads = nn.ModuleList([Pointwise(widest, bands), Pointwise(144, bands), Pointwise(36, bands)])
         trained = [part for name, part in self.named_children() if name != "heads"]
         lecun_normal(nn.ModuleList([*trained, self.heads[0]]))
+
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None for ratio 4 and up to 128 bands, else the reason why not."""
+        if sensor.count <= MOST_BANDS:
+            return super().supports(sensor, task)
+        return (
+            "MUCNN's widths grow with the bands, its parameters with their square (150 million at 102): "
+            f"it is run with up to {MOST_BANDS} bands; {sensor.title} has {sensor.count}"
+        )
 
     def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """The output of the finest scale."""

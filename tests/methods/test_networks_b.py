@@ -202,6 +202,13 @@ def test_networks_of_ratio_four_say_so(key):
         methods.create(key, sensor=sensor)
 
 
+def test_mucnn_refuses_bands_that_would_not_fit_into_memory():
+    assert "up to 128 bands" in methods.supports("mucnn", sensors.generic(191), "hs")
+    assert methods.supports("mucnn", sensors.generic(102), "hs") is None
+    with pytest.raises(ValueError, match="has 191"):
+        network("mucnn", 191)
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_gradient_reaches_every_parameter_with_a_path(key):
     net = network(key, 4).train()
