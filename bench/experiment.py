@@ -35,6 +35,9 @@ class Settings:
     data_root: Path | None = None
     source: str = "auto"
     sensor: str | None = None
+    ratio: int | None = None
+    response: str | None = None
+    task: str | None = None
     weights: str | None = None
     zoo: Path | None = None
     device: str = "cpu"
@@ -64,7 +67,8 @@ def dataset_options(settings: Settings, name: str) -> dict[str, Any]:
     """Arguments of `datasets.open` that follow from the settings."""
     if name.startswith("scene:"):
         options: dict[str, Any] = {"holdout": settings.protocol.holdout, "patch": settings.protocol.patch}
-        return options | ({"sensor": settings.sensor} if settings.sensor else {})
+        asked = {"sensor": settings.sensor, "ratio": settings.ratio, "response": settings.response, "task": settings.task}
+        return options | {name: value for name, value in asked.items() if value}
     return {"root": settings.data_root, "source": settings.source}
 
 

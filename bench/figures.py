@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,13 @@ def _unique(part: pd.DataFrame, method: str) -> str:
 
 
 def shown_bands(key: str, bands: int) -> tuple[int, int, int]:
-    """Bands shown as red, green and blue for the key of a sensor; of unnamed sensors, spread over the spectrum."""
+    """Bands shown as red, green and blue for the key of a sensor; of unnamed sensors, spread over the spectrum.
+
+    The keys of users' cubes end in their own three bands, counted from 1.
+    """
+    if own := re.fullmatch(rf"cube{bands}-(\d+)-(\d+)-(\d+)", key):
+        red, green, blue = (int(number) - 1 for number in own.groups())
+        return red, green, blue
     try:
         sensor = sensors.get(key)
     except UnknownNameError:

@@ -19,6 +19,7 @@ from bench.screen import console
 from bench.store import Record, Store
 from datasets.base import DatasetError
 from imaging import sensors
+from imaging.hyperspectral import SPECTROMETERS
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +68,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     for name in options.dataset:
         if not name.startswith("scene:"):
             datasets.card(name)
-    if options.sensor:
+    if options.sensor and options.sensor.lower() not in SPECTROMETERS:
         sensors.get(options.sensor)
     try:
         device = str(choose_device(options.device))
@@ -84,6 +85,10 @@ def _settings(options: argparse.Namespace) -> Settings:
         data_root=options.data_root,
         source=options.source,
         sensor=options.sensor,
+        ratio=options.ratio,
+        response=None if options.response is None else str(options.response.resolve()),
+        # A scene may be either, whatever its number of bands; radar it is not.
+        task=options.task if options.task in {"ms", "hs"} else None,
         weights=weights,
         zoo=collection,
         device=device,

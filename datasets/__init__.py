@@ -33,7 +33,7 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
         name: registry key (`wv3`), or `scene:PATH` (several comma-separated paths: ms, pan and optionally gt) for a user's scene.
         root: folder of the published files; None looks into $WALDBENCH_DATA, then `data/`.
         source: "published", "simulated", or "auto": published where the files are found, else the simulated twin.
-        options: arguments of that dataset (`sensor=`, `holdout=` for scenes, `seed=` for simulated twins).
+        options: arguments of that dataset (`sensor=`, `holdout=`, `ratio=`, `response=` for scenes, `seed=` for simulated twins).
 
     Raises:
         UnknownNameError: for an unknown key.

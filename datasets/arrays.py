@@ -14,10 +14,14 @@ from datasets.base import DatasetError
 Array = NDArray[Any]
 # Pixels of PAN by which the two images may disagree; more is no rounding of a cut but another area.
 SLACK = 16
+# More bands than this: a hyperspectral cube.
+MULTISPECTRAL = 16
 
 
 def to_tensors(arrays: dict[str, Array], labels: dict[str, str]) -> dict[str, Tensor]:
     """Convert arrays by role to float32 (1, C, H, W): the guides are squeezed, the bands of the others found by size.
+
+    A "cube", hyperspectral without a guide, has its bands first already.
 
     Raises:
         DatasetError: naming the label, if a shape makes no sense or values are NaN, infinite or no digital numbers.
@@ -26,11 +30,14 @@ def to_tensors(arrays: dict[str, Array], labels: dict[str, str]) -> dict[str, Te
         if array.dtype.kind not in "uif":
             raise DatasetError(f"{labels[role]}: expected real numbers, found {array.dtype}")
     planes = {role: plane(arrays[role], labels[role]) for role in ("pan", "pan_lr") if role in arrays}
-    images: dict[str, Tensor] = {role: _tensor(plane[None], labels[role]) for role, plane in planes.items()}
+    stacks = {"cube": arrays["cube"]} if "cube" in arrays else {}
     for role, guide in (("ms", "pan"), ("gt", "pan"), ("ms_lr", "pan_lr")):
         if role in arrays and guide in planes:
-            images[role] = _tensor(bands_first(arrays[role], planes[guide].shape, labels[role]), labels[role])
-    return images
+            stacks[role] = bands_first(arrays[role], planes[guide].shape, labels[role])
+    # Cubes come as reflectance as often as in digital numbers; their reader tells them apart.
+    fractions = any(len(stack) > MULTISPECTRAL for stack in stacks.values())
+    whole = {role: flat[None] for role, flat in planes.items()} | stacks
+    return {role: _tensor(array, labels[role], fractions) for role, array in whole.items()}
 
 
 def plane(array: Array, label: str) -> Array:
@@ -63,7 +70,7 @@ def _fits(sides: tuple[int, ...], size: tuple[int, ...]) -> bool:
     return all(abs(large - ratio * small) <= SLACK for large, small in zip(size, sides, strict=True))
 
 
-def _tensor(array: Array, label: str) -> Tensor:
+def _tensor(array: Array, label: str, fractions: bool) -> Tensor:
     image = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
     bad = ~torch.isfinite(image)
     count = int(bad.sum())
@@ -74,7 +81,7 @@ def _tensor(array: Array, label: str) -> Tensor:
             "fill or cut them before fusion"
         )
     highest = float(image.max())
-    if highest <= 1.5:
+    if highest <= 1.5 and not fractions:
         raise DatasetError(
             f"{label}: values reach {highest:g} only; expected digital numbers, 0 to 2^bits - 1; multiply by that first"
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from functools import partial
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -13,16 +15,21 @@ from torch import Tensor
 from datasets.alignment import shifts
 from datasets.arrays import SLACK
 from datasets.base import Dataset, DatasetError, Split, register
+from datasets.cube_sensor import resolve_cube, simulate_pan, to_digital_numbers
+from datasets.cubes import read_response
 from datasets.holdout import Window, divide, stride
 from datasets.splits import EmptySplit, PatchSplit, SceneSplit
 from datasets.user_files import UserImages, read_user_images
 from datasets.user_sensor import resolve
 from imaging import Scene, Sensor, interp23
+from imaging.filters import mtf
 from imaging.wald import degrade
 
 # Below this side (pixels) a degraded MS image leaves nothing to evaluate inside the border of the indices.
 REDUCED_SIDE = 64
 LAYOUT = "scene-1"
+# Ratio at which a cube without PAN is degraded where nothing says another.
+CUBE_RATIO = 4
 
 
 @register("scene", task="ms", sensor="any", title="a user's own scene")
@@ -34,36 +41,70 @@ class UserScene(Dataset):
     validation patches. Each part is degraded and interpolated on its own: no pixel of the test part reaches the training.
     A scene too small for this is tested as a whole and trains nothing; a notice says so.
 
+    An image of more than 16 bands is hyperspectral. Its values may be fractions. Without PAN it is the ground truth: PAN is made
+    of its bands, and the low-resolution cube by Wald's protocol; there is no full split.
+
     Args:
-        path: FILE.mat, a folder, PREFIX of PREFIX_ms.tif and PREFIX_pan.tif, or MS,PAN[,GT]. With a ground truth MS is the
-            low-resolution image, and there is no full split.
+        path: FILE.mat, a folder, PREFIX of PREFIX_ms.tif and PREFIX_pan.tif, MS,PAN[,GT], or a cube in one file (.mat, ENVI,
+            TIFF, .npy). With a ground truth MS is the low-resolution image, and there is no full split.
         sensor: sensor or its key; None: as the file says, else guessed from the name, else generic.
         holdout: share of the width that is kept for testing, 0 to 0.8.
-        ratio: PAN sides over MS sides; None: from the sizes.
+        ratio: PAN sides over MS sides; None: from the sizes, and 4 for a cube without PAN.
         patch: side of a training patch in pixels of the ground truth.
+        task: "ms" or "hs"; None: hs for more than 16 bands.
+        response: file with nm and PAN response, for a cube without PAN; None: the mean of the visible bands.
 
     Raises:
         DatasetError: for missing or broken files, and for images, sensor or options that do not fit together.
         UnknownNameError: for an unknown sensor.
     """
 
-    task = "ms"
     source = "user"
 
     def __init__(
-        self, path: str, sensor: str | Sensor | None = None, holdout: float = 0.0, ratio: int | None = None, patch: int = 32
+        self,
+        path: str,
+        sensor: str | Sensor | None = None,
+        holdout: float = 0.0,
+        ratio: int | None = None,
+        patch: int = 32,
+        task: str | None = None,
+        response: str | Path | None = None,
     ) -> None:
         if not 0 <= holdout <= 0.8 or patch < 8:
             raise DatasetError(f"scene: expected holdout 0 to 0.8 and patch 8 or more, got {holdout} and {patch}")
         given = read_user_images(str(path))
-        ratio = _ratio(given, ratio)
-        self.sensor, self.notices = resolve(given, sensor, ratio)
+        self.task = task or ("hs" if given.is_cube else "ms")
+        self.notices = list(given.notices)
+        given = self._prepare(given, sensor, ratio, response)
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", given.name).strip("-.") or "unnamed"
         self.key, self._name = f"scene-{stem}", stem
         self.fingerprint = _fingerprint(given, f"{LAYOUT} {self.sensor} {holdout} {patch}")
         images = self._aligned(given.images)
         self.notices += _shift_notice(images, self.sensor)
         self._splits = self._build(images, holdout, patch)
+
+    def _prepare(
+        self, given: UserImages, asked: str | Sensor | None, ratio: int | None, response: str | Path | None
+    ) -> UserImages:
+        """Find the sensor; cubes in digital numbers and, where they have none, with a PAN image of their own bands."""
+        if response is not None and "cube" not in given.images:
+            raise DatasetError("scene: a spectral response makes a PAN image for a cube that has none; this scene has one")
+        found = _ratio(given, ratio)
+        if not given.is_cube:
+            self.sensor, lines = resolve(given, asked, found)
+            self.notices += lines
+            return given
+        given, values, lines = to_digital_numbers(given)
+        self.sensor, more = resolve_cube(given, asked, found, values)
+        self.notices += [*lines, *more]
+        if "cube" not in given.images:
+            return given
+        table = None if response is None else read_response(Path(response))
+        pan, self.sensor, line = simulate_pan(given.images["cube"], self.sensor, table)
+        self.notices += [line, f"the cube is the ground truth; it is degraded at ratio {found} (--ratio)"]
+        files = given.files if response is None else (*given.files, Path(response))
+        return replace(given, files=files, images=given.images | {"pan": pan})
 
     @property
     def label(self) -> str:
@@ -79,6 +120,9 @@ class UserScene(Dataset):
         """Cut the images to areas that fit each other: ms and pan (and gt), ms_lr and pan_lr and their truth ms."""
         r = self.sensor.ratio
         cut = dict(images)
+        if "cube" in cut:
+            self._crop(cut, {"cube": r, "pan": r})
+            return cut
         self._crop(cut, {"ms": 1, "pan": r} | ({"gt": r} if "gt" in cut else {}))
         if "gt" in cut or not {"ms_lr", "pan_lr"} <= set(cut):
             return {role: image for role, image in cut.items() if role in {"ms", "pan", "gt"}}
@@ -104,7 +148,7 @@ class UserScene(Dataset):
     def _build(self, images: dict[str, Tensor], holdout: float, patch: int) -> dict[str, Split]:
         r = self.sensor.ratio
         low = self._low_size(images)
-        if min(low) * r < REDUCED_SIDE and "gt" not in images and "ms_lr" not in images:
+        if min(low) * r < REDUCED_SIDE and not {"gt", "ms_lr", "cube"} & set(images):
             reason = (
                 f"MS of {_size(tuple(images['ms'].shape[-2:]))} is too small to be degraded; needs {REDUCED_SIDE} pixels a side"
             )
@@ -122,7 +166,7 @@ class UserScene(Dataset):
                 splits[name] = PatchSplit(partial(reduced, window), (window.height, window.width), side, step)
         splits["reduced"] = SceneSplit(partial(reduced, parts.test))
         splits["full"] = EmptySplit("the files have a ground truth: MS is the degraded image")
-        if "gt" not in images:
+        if not {"gt", "cube"} & set(images):
             splits["full"] = SceneSplit(partial(full_scene, images["ms"], images["pan"], parts.test.left * r, r, self._name))
         return splits
 
@@ -132,6 +176,8 @@ class UserScene(Dataset):
             height, width = images["ms_lr" if "ms_lr" in images else "ms"].shape[-2:]
             return height, width
         r = self.sensor.ratio
+        if "cube" in images:
+            return images["cube"].shape[-2] // r, images["cube"].shape[-1] // r
         height, width = images["ms"].shape[-2:]
         if height % r or width % r:
             kept = (height // r * r, width // r * r)
@@ -142,7 +188,10 @@ class UserScene(Dataset):
 def reduced_scene(images: dict[str, Tensor], sensor: Sensor, window: Window, name: str) -> Scene:
     """A window of the reduced pair: as given, or degraded by Wald's protocol with the original MS as ground truth."""
     r = sensor.ratio
-    if "gt" in images:
+    if "cube" in images:
+        gt, pan = window.cut(images["cube"], r), window.cut(images["pan"], r)
+        ms = mtf(gt, sensor, step=r)
+    elif "gt" in images:
         ms, pan, gt = window.cut(images["ms"], 1), window.cut(images["pan"], r), window.cut(images["gt"], r)
     elif "ms_lr" in images:
         ms, pan, gt = window.cut(images["ms_lr"], 1), window.cut(images["pan_lr"], r), window.cut(images["truth"], r)
@@ -173,6 +222,8 @@ def _shift_notice(images: dict[str, Tensor], sensor: Sensor) -> list[str]:
 
 def _ratio(given: UserImages, asked: int | None) -> int:
     named = asked or int(np.asarray(given.facts.get("ratio", 0)).item())
+    if "cube" in given.images:
+        return named or CUBE_RATIO
     seen = round(given.images["pan"].shape[-1] / given.images["ms"].shape[-1])
     if (named or seen) < 2:
         raise DatasetError(

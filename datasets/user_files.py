@@ -1,4 +1,4 @@
-"""A user's own images: MATLAB files, TIFF or NumPy arrays, in the layouts that people have.
+"""A user's own images: MATLAB files, TIFF, ENVI or NumPy arrays, in the layouts that people have.
 
 Everything is only read. Arrays may have their bands first or last; which it is follows from the guide's size.
 """
@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from datasets.arrays import Array, to_tensors
+from datasets.arrays import MULTISPECTRAL, Array, to_tensors
 from datasets.base import DatasetError, DatasetNotFoundError
+from datasets.cubes import bands_first_alone, from_variables
+from datasets.envi import is_envi, read_envi
 from datasets.matlab import read_mat
 
 ENDINGS = (".tif", ".tiff", ".npy")
@@ -30,18 +32,31 @@ class UserImages:
         name: stem of the files.
         files: the files, for the fingerprint.
         images: "ms" and "pan" at full resolution, or "ms", "pan" and "gt"; also "ms_lr" and "pan_lr" where a file has them;
-            (1, C, H, W) each.
-        facts: what a MATLAB file says beside the images: sensor, ratio, l (bits), rgb_indexes.
+            (1, C, H, W) each. A hyperspectral image without PAN is the one image "cube".
+        facts: what a file says beside the images: sensor, ratio, l (bits), rgb_indexes; of cubes wavelengths and widths (nm),
+            numbers (of the bands that were kept), variable.
+        notices: lines that a user must see.
     """
 
     name: str
     files: tuple[Path, ...]
     images: dict[str, Tensor]
     facts: dict[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> Tensor:
+        """The image to be sharpened, or the cube."""
+        return self.images["ms" if "ms" in self.images else "cube"]
+
+    @property
+    def is_cube(self) -> bool:
+        """Whether it is hyperspectral: more than 16 bands."""
+        return self.main.shape[1] > MULTISPECTRAL
 
 
 def read_user_images(path: str) -> UserImages:
-    """Read FILE.mat, a folder with ms and pan, a prefix of PREFIX_ms and PREFIX_pan, or MS,PAN[,GT].
+    """Read FILE.mat, a folder with ms and pan, a prefix of PREFIX_ms and PREFIX_pan, MS,PAN[,GT], or a hyperspectral cube.
 
     Raises:
         DatasetError: if nothing fits, a file is broken, or an image has NaN or infinite values.
@@ -49,11 +64,48 @@ def read_user_images(path: str) -> UserImages:
     place = Path(path).expanduser()
     if place.suffix.lower() == ".mat":
         return _from_mat(place)
-    named = named_files(path)
-    arrays = {role: read_array(file) for role, file in named.items()}
+    named = {"cube": place} if _is_lone(place) else named_files(path)
+    arrays: dict[str, Array] = {}
+    files: list[Path] = []
+    facts: dict[str, Any] = {}
+    notices: tuple[str, ...] = ()
+    for role, file in named.items():
+        if not is_envi(file):
+            arrays[role] = _lone_cube(read_array(file), file) if role == "cube" else read_array(file)
+            files.append(file)
+            continue
+        raster = read_envi(file)
+        arrays[role] = raster.image
+        files += raster.files
+        if role in {"ms", "cube"}:
+            notices = raster.notices
+            found = {"wavelengths": raster.wavelengths, "widths": raster.widths}
+            facts = {name: values for name, values in found.items() if values}
     images = to_tensors(arrays, {role: str(file) for role, file in named.items()})
-    name = re.sub(r"[_-]?ms$", "", named["ms"].stem, flags=re.IGNORECASE) or named["ms"].resolve().parent.name
-    return UserImages(name, tuple(named.values()), images)
+    main = named.get("ms", place)
+    name = re.sub(r"[_-]?ms$", "", main.stem, flags=re.IGNORECASE) or main.resolve().parent.name
+    return UserImages(name, tuple(files), images, facts, notices)
+
+
+def _is_lone(place: Path) -> bool:
+    """Whether a path names one image that is no part of a pair."""
+    if is_envi(place):
+        return True
+    if not place.is_file() or place.suffix.lower() not in ENDINGS:
+        return False
+    prefix = re.sub(r"_(ms|pan|gt)$", "", place.stem, flags=re.IGNORECASE)
+    return not {"ms", "pan"} <= set(_of_prefix(place.parent, f"{prefix}_"))
+
+
+def _lone_cube(array: Array, place: Path) -> Array:
+    # A TIFF of many pages is bands first; all else follows the sides.
+    first = 0 if array.ndim == 3 and place.suffix.lower() != ".npy" and array.shape[0] < min(array.shape[1:]) else None
+    if array.ndim == 3 and len(cube := bands_first_alone(array, first)) > MULTISPECTRAL:
+        return cube
+    raise DatasetNotFoundError(
+        f"scene: {place} of shape {array.shape} stands alone and is no hyperspectral cube of more than {MULTISPECTRAL} bands; "
+        f"expected a PAN image beside it: {place.stem}_ms{place.suffix} and {place.stem}_pan{place.suffix}, or MS,PAN"
+    )
 
 
 def named_files(path: str) -> dict[str, Path]:
@@ -133,13 +185,18 @@ def read_array(path: Path, mapped: bool = False) -> Array:
 def _from_mat(path: Path) -> UserImages:
     content = {re.sub(r"^i_", "", name.lower()): value for name, value in read_mat(path).items()}
     names = {"ms": "ms", "pan": "pan", "gt": "gt", "ms_lr": "ms_lr", "pan_lr": "pan_lr"}
-    if "gt" in content and "ms_lr" in content:
-        # The toolbox's reduced files: I_MS is the interpolated image, I_MS_LR the low-resolution one.
+    if "ms_lr" in content and ("gt" in content or "pan_lr" not in content):
+        # The toolboxes' files: I_MS is the interpolated image, I_MS_LR the low-resolution one.
         names = {"ms": "ms_lr", "pan": "pan", "gt": "gt"}
-    if not {names["ms"], "pan"} <= set(content):
-        raise DatasetError(
-            f"{path}: expected variables I_MS and I_PAN (optionally I_GT, or I_MS_LR and I_PAN_LR); found {sorted(content)}"
-        )
-    arrays = {role: content[name] for role, name in names.items() if name in content}
     facts: dict[str, Any] = {name: content[name] for name in FACTS if name in content}
-    return UserImages(path.stem, (path,), to_tensors(arrays, {role: f"{path} I_{role.upper()}" for role in arrays}), facts)
+    arrays = {role: content[name] for role, name in names.items() if name in content}
+    cube = from_variables(content, path)
+    if not {"ms", "pan"} <= set(arrays):
+        if cube is None:
+            raise DatasetError(
+                f"{path}: expected variables I_MS and I_PAN (optionally I_GT, or I_MS_LR and I_PAN_LR), or a hyperspectral "
+                f"cube of more than {MULTISPECTRAL} bands; found {sorted(content)}"
+            )
+        arrays = cube[0]
+    labels = {role: f"{path} I_{role.upper()}" for role in arrays}
+    return UserImages(path.stem, (path,), to_tensors(arrays, labels), facts | (cube[1] if cube else {}))

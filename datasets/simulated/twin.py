@@ -26,7 +26,7 @@ LENGTHS = {
     "wv2": {"train": 9714, "valid": 1080, "reduced": 20, "full": 20},
     "qb": {"train": 17139, "valid": 1905, "reduced": 20, "full": 20},
     "gf2": {"train": 19809, "valid": 2201, "reduced": 20, "full": 20},
-} | {key: {"train": 72, "valid": 9, "reduced": 4, "full": 2} for key in SPECTROMETERS}
+} | {key: {"train": 144, "valid": 18, "reduced": 4, "full": 2} for key in SPECTROMETERS}
 MEMORY = 512 * 2**20
 
 

@@ -259,4 +259,4 @@ def test_the_plan_of_every_cube_twin() -> None:
     for key, bands in (("wdc", 191), ("pavia", 102), ("botswana", 145), ("fr1", 69)):
         twin = SimulatedTwin(key)
         assert (twin.sensor.count, twin.task) == (bands, "hs")
-        assert [len(twin.split(name)) for name in ("train", "valid", "reduced", "full")] == [72, 9, 4, 2]
+        assert [len(twin.split(name)) for name in ("train", "valid", "reduced", "full")] == [144, 18, 4, 2]

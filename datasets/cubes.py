@@ -1,0 +1,122 @@
+"""Hyperspectral cubes in the layouts that people have: which array is the cube, which axis its bands, what else the file says."""
+
+from __future__ import annotations
+
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.arrays import MULTISPECTRAL, Array
+from datasets.base import DatasetError
+
+# Names of variables in the public files, in lower case and without the toolboxes' prefix I_.
+CUBES = ("hsim", "hsi", "hs", "cube", "ms", "y", "x", "data", "img", "image")
+PANS = ("pcim", "pan", "p")
+WAVELENGTHS = ("wavelengths", "wavelength", "wl", "lambda", "wave")
+NUMBERS = ("non_del_bands", "slectbands", "selectbands", "selected_bands", "bands", "band_numbers")
+
+
+def from_variables(content: dict[str, Any], path: Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
+    """Find a cube, and perhaps its PAN, among the variables of a MATLAB file (names in lower case, without I_).
+
+    Returns:
+        Arrays by role ("ms" and "pan", or "cube" alone), bands first, and facts (wavelengths, numbers, ratio); None if there is
+        no cube of more than 16 bands.
+    """
+    named = _cube(content)
+    if named is None:
+        return None
+    name, cube = named
+    facts = {"variable": name} | _facts(content, len(cube))
+    pan = next((content[key] for key in PANS if key in content and _is_plane(content[key])), None)
+    return ({"cube": cube} if pan is None else {"ms": cube, "pan": np.squeeze(pan)}), facts
+
+
+def _cube(content: dict[str, Any]) -> tuple[str, Array] | None:
+    found = {}
+    for name, value in content.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "uif":
+            cube = bands_first_alone(value) if value.ndim == 3 else _unfold(value, content) if value.ndim == 2 else None
+            if cube is not None and len(cube) > MULTISPECTRAL:
+                found[name] = cube
+    if not found:
+        return None
+    known = [name for name in CUBES if name in found]
+    best = known[0] if known else max(found, key=lambda name: found[name].size)
+    return best, found[best]
+
+
+def bands_first_alone(array: Array, axis: int | None = None) -> Array:
+    """Bring the bands of a lone cube (H, W, C) or (C, H, W) to the front.
+
+    Without `axis` they are the odd one out where two sides are equal, else the last axis, as MATLAB and NumPy users store them.
+    """
+    if axis is None:
+        a, b, c = array.shape
+        axis = 0 if b == c and a != b else 1 if a == c and a != b else 2
+    return np.moveaxis(array, axis, 0)
+
+
+def _unfold(matrix: Array, content: dict[str, Any]) -> Array | None:
+    """A cube (C, H, W) from its pixels (C, H * W) in MATLAB's order of columns; None if it is no such matrix."""
+    bands, pixels = matrix.shape
+    if not MULTISPECTRAL < bands < pixels:
+        return None
+    rows, columns = (_whole(content.get(name)) for name in ("nrow", "ncol"))
+    if not rows or not columns:
+        rows = columns = isqrt(pixels)
+    if rows * columns != pixels:
+        return None
+    return matrix.reshape(bands, columns, rows).transpose(0, 2, 1)
+
+
+def _whole(value: Any) -> int:
+    return int(np.asarray(value).reshape(-1)[0]) if isinstance(value, np.ndarray) and value.size == 1 else 0
+
+
+def _is_plane(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "uif" and np.squeeze(value).ndim == 2
+
+
+def _facts(content: dict[str, Any], bands: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {name: content[name] for name in ("ratio",) if name in content}
+    for fact, names in (("wavelengths", WAVELENGTHS), ("numbers", NUMBERS)):
+        for name in names:
+            value = content.get(name)
+            if isinstance(value, np.ndarray) and value.dtype.kind in "uif" and value.size == bands and bands > 1:
+                facts[fact] = tuple(value.reshape(-1).astype(float).tolist())
+                break
+    return facts
+
+
+def read_response(path: Path) -> Array:
+    """Spectral responses (rows, columns >= 2): nm in the first column, PAN in the second; .mat, .csv, .txt or .npy.
+
+    Raises:
+        DatasetError: if there is no such table.
+    """
+    from datasets.matlab import read_mat
+
+    try:
+        if path.suffix.lower() == ".mat":
+            table = next((value for value in read_mat(path).values() if _is_table(value)), None)
+        elif path.suffix.lower() == ".npy":
+            table = np.load(path, allow_pickle=False)
+        else:
+            text = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
+            table = np.array([list(map(float, line.split())) for line in text if line[:1].isdigit()])
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read as a table of spectral responses ({error})") from error
+    if not _is_table(table):
+        raise DatasetError(
+            f"{path}: expected rows of nm (rising) and PAN response, in .mat, .csv, .txt or .npy; found no such table"
+        )
+    return np.asarray(table, dtype=np.float64)
+
+
+def _is_table(value: Any) -> bool:
+    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "uif" or min(value.shape) < 2:
+        return False
+    return bool((np.diff(value[:, 0].astype(float)) > 0).all())

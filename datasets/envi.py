@@ -1,0 +1,167 @@
+"""ENVI raster files: a text header (.hdr) beside a file of plain numbers, in three orders of the axes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datasets.arrays import Array
+from datasets.base import DatasetError, DatasetNotFoundError
+
+HEADER = ".hdr"
+ENDINGS = (".img", ".dat", ".raw", ".bin", ".bsq", ".bil", ".bip")
+# The format's codes of number types; 6 and 9 are complex.
+TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+# For every interleave the sizes in the order of the file, and how its axes become (bands, lines, samples).
+ORDERS = {
+    "bsq": (("bands", "lines", "samples"), (0, 1, 2)),
+    "bil": (("lines", "bands", "samples"), (1, 0, 2)),
+    "bip": (("lines", "samples", "bands"), (2, 0, 1)),
+}
+# Factors that turn a unit of wavelength into nm.
+UNITS = {"micrometers": 1000.0, "micrometer": 1000.0, "um": 1000.0, "nanometers": 1.0, "nanometer": 1.0, "nm": 1.0}
+
+
+class Envi(NamedTuple):
+    """An ENVI image.
+
+    Attributes:
+        image: (bands, lines, samples), bad bands of the header's list left out.
+        files: header and data.
+        wavelengths: centres in nm of the bands, or None.
+        widths: full widths at half maximum in nm, or None.
+        notices: lines that a user must see.
+    """
+
+    image: Array
+    files: tuple[Path, Path]
+    wavelengths: tuple[float, ...] | None
+    widths: tuple[float, ...] | None
+    notices: tuple[str, ...]
+
+
+def is_envi(path: Path) -> bool:
+    """Whether a path names an ENVI header, or data beside a header."""
+    return path.suffix.lower() == HEADER or (path.suffix.lower() in ENDINGS and _header_of(path) is not None)
+
+
+def read_envi(path: Path) -> Envi:
+    """Read an image by the path of its header or of its data.
+
+    Raises:
+        DatasetError: if the header lacks or contradicts something, the data are missing or shorter than it says, or pixels hold
+            the header's data ignore value.
+    """
+    header = path if path.suffix.lower() == HEADER else _header_of(path)
+    if header is None or not header.is_file():
+        raise DatasetNotFoundError(f"{path}: expected an ENVI header NAME.hdr beside the data, found none")
+    facts = parse_header(header)
+    data = _data_of(header)
+    whole = _read_data(data, facts, header)
+    keep = _good_bands(facts, len(whole))
+    image = whole if keep is None else whole[keep]
+    notices = [] if keep is None else [f"{len(whole) - len(keep)} of {len(whole)} bands are bad by the header's list: left out"]
+    _refuse_ignored(image, facts, data)
+    unit = UNITS.get(str(facts.get("wavelength units", "")).lower())
+    centres, widths = (_numbers(facts, name, len(whole), keep, unit) for name in ("wavelength", "fwhm"))
+    return Envi(image, (header, data), centres, widths, tuple(notices))
+
+
+def parse_header(path: Path) -> dict[str, Any]:
+    """Fields of a header by lower-case name: text, or a list of texts for values in braces.
+
+    Raises:
+        DatasetError: if it is no ENVI header.
+    """
+    text = path.read_text(encoding="latin-1")
+    if not text.lstrip().upper().startswith("ENVI"):
+        raise DatasetError(f"{path}: expected an ENVI header (first line ENVI), found '{text[:20].strip()}'")
+    # Comments start with a semicolon; braces may run over several lines.
+    text = re.sub(r"(?m)^\s*;.*$", "", text)
+    fields: dict[str, Any] = {}
+    for match in re.finditer(r"(?m)^[ \t]*([^=\n]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", text):
+        value = match[2].strip()
+        listed = [item.strip() for item in value[1:-1].split(",") if item.strip()] if value.startswith("{") else value
+        fields[match[1].strip().lower()] = listed
+    return fields
+
+
+def _header_of(path: Path) -> Path | None:
+    places = [path.with_suffix(HEADER), path.with_name(path.name + HEADER)]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _data_of(header: Path) -> Path:
+    stem = header.with_suffix("")
+    places = [stem, *(stem.with_suffix(stem.suffix + ending) for ending in ENDINGS)]
+    places += [place.with_suffix(place.suffix.upper()) for place in places[1:]]
+    for place in places:
+        if place.is_file():
+            return place
+    raise DatasetNotFoundError(
+        f"{header}: no data beside it; expected {stem.name} with one of {', '.join(ENDINGS)}, or without ending"
+    )
+
+
+def _read_data(data: Path, facts: dict[str, Any], header: Path) -> Array:
+    sizes = {name: _integer(facts, name, header) for name in ("samples", "lines", "bands")}
+    code, interleave = _integer(facts, "data type", header), str(facts.get("interleave", "bsq")).lower()
+    if code not in TYPES or interleave not in ORDERS or min(sizes.values()) < 1:
+        raise DatasetError(
+            f"{header}: data type {code}, interleave '{interleave}', sizes {sizes}; expected one of {sorted(TYPES)} (real "
+            f"numbers), {', '.join(ORDERS)}, and positive sizes"
+        )
+    if str(facts.get("file compression", "0")) != "0":
+        raise DatasetError(f"{header}: the data are compressed; save them uncompressed")
+    order = ">" if str(facts.get("byte order", "0")) == "1" else "<"
+    kind = np.dtype(order + TYPES[code])
+    offset, count = int(facts.get("header offset", 0)), sizes["samples"] * sizes["lines"] * sizes["bands"]
+    size = data.stat().st_size
+    if size < offset + count * kind.itemsize:
+        raise DatasetError(
+            f"{data}: {size} bytes; the header says {sizes} of {kind.itemsize} bytes each after {offset}, "
+            f"{offset + count * kind.itemsize} in all; is it complete, and is this its header?"
+        )
+    axes, turn = ORDERS[interleave]
+    flat = np.fromfile(data, dtype=kind, count=count, offset=offset)
+    return flat.reshape([sizes[axis] for axis in axes]).transpose(turn).astype(kind.newbyteorder("="))
+
+
+def _integer(facts: dict[str, Any], name: str, header: Path) -> int:
+    try:
+        return int(facts[name])
+    except (KeyError, ValueError, TypeError) as error:
+        raise DatasetError(f"{header}: expected an integer '{name}', found {facts.get(name, 'none')}") from error
+
+
+def _good_bands(facts: dict[str, Any], count: int) -> list[int] | None:
+    listed = facts.get("bbl")
+    if not isinstance(listed, list) or len(listed) != count:
+        return None
+    good = [band for band, mark in enumerate(listed) if float(mark) != 0]
+    return good if 0 < len(good) < count else None
+
+
+def _numbers(
+    facts: dict[str, Any], name: str, count: int, keep: list[int] | None, unit: float | None
+) -> tuple[float, ...] | None:
+    listed = facts.get(name)
+    if not isinstance(listed, list) or len(listed) != count:
+        return None
+    values = [float(value) for value in listed]
+    # Without a unit, numbers below 100 cannot be nm.
+    factor = unit or (1000.0 if max(values) < 100 else 1.0)
+    return tuple(factor * values[band] for band in (range(count) if keep is None else keep))
+
+
+def _refuse_ignored(image: Array, facts: dict[str, Any], data: Path) -> None:
+    if "data ignore value" not in facts:
+        return
+    count = int((image == float(facts["data ignore value"])).any(0).sum())
+    if count:
+        raise DatasetError(
+            f"{data}: {count} pixels hold the data ignore value {facts['data ignore value']}; fill or cut them before fusion"
+        )
