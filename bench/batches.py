@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from bench.errors import UsageError
 from bench.protocol import Protocol
 from datasets.base import DatasetError, Split
 from imaging import Scene
@@ -18,6 +19,7 @@ from imaging import Scene
 MEMORY_BYTES = 4 * 2**30
 AHEAD = 4
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+Draw = tuple[int, ...]
 
 
 class Batches:
@@ -28,17 +30,33 @@ class Batches:
         protocol: batch and patch size, augmentation, number of images.
         seed: of order, crops and augmentation.
         ratio: of the sensor; crops start on the low-resolution grid.
+        size: patches per step; None: the protocol's.
+        part: (number, count): this process takes every count-th patch of each batch, from that number on.
+        pin: give batches in pinned memory, from which a GPU copies while it computes.
 
     Raises:
         DatasetError: if there is nothing to train on, or a stored patch is smaller than the protocol's.
+        UsageError: if a batch cannot be dealt out evenly.
     """
 
-    def __init__(self, split: Split, protocol: Protocol, seed: int, ratio: int) -> None:
+    def __init__(
+        self,
+        split: Split,
+        protocol: Protocol,
+        seed: int,
+        ratio: int,
+        size: int | None = None,
+        part: tuple[int, int] = (0, 1),
+        pin: bool = False,
+    ) -> None:
         self.images = min(len(split), protocol.train_images or len(split))
         if self.images == 0:
             raise DatasetError("this dataset has no training images; evaluate methods without training, or give --weights")
         self.split, self.protocol, self.seed, self.ratio = split, protocol, seed, ratio
-        self.per_epoch = protocol.steps_per_epoch(self.images)
+        self.size, self.part, self.pin = min(size or protocol.batch, self.images), part, pin
+        if self.size % part[1]:
+            raise UsageError(f"a batch of {self.size} patches cannot be dealt out to {part[1]} processes; use a multiple of them")
+        self.per_epoch = max(self.images // self.size, 1)
         first = split[0]
         self.side = tuple(first.guide.shape[-2:])
         # A patch starts and ends on the low-resolution grid: at ratio 6, 30 of 32 pixels.
@@ -47,26 +65,37 @@ class Batches:
                 f"protocol '{protocol.name}' asks for {protocol.patch}-pixel patches (at least the ratio {ratio}); "
                 f"stored: {self.side}"
             )
-        size = sum(image.nbytes for image in first.images().values()) * self.images
-        self.memory: Scene | None = replace(split[: self.images], name=()) if size <= MEMORY_BYTES else None
+        held = sum(image.nbytes for image in first.images().values()) * self.images
+        self.memory: Scene | None = replace(split[: self.images], name=()) if held <= MEMORY_BYTES else None
 
     def batch(self, step: int) -> Batch:
-        """The batch of a 0-based step."""
+        """This process's part of the batch of a 0-based step."""
         epoch, position = divmod(step, self.per_epoch)
         order = torch.randperm(self.images, generator=_generator(self.seed, 0, epoch))
-        chosen = order[position * self.protocol.batch : (position + 1) * self.protocol.batch].tolist()
-        draw = _generator(self.seed, 1, step)
+        draws = self._draws(_generator(self.seed, 1, step))
+        mine = slice(self.part[0], None, self.part[1])
+        chosen = order[position * self.size : (position + 1) * self.size][mine].tolist()
         scene = self.split[chosen] if self.memory is None else self.memory.map(lambda image: image[chosen])
         if scene.gt is None:
             raise DatasetError("training images need a ground truth; this split has none")
-        parts = [self._cut((scene.ms[i], scene.lms[i], scene.guide[i], scene.gt[i]), draw) for i in range(len(chosen))]
-        ms, lms, guide, gt = (torch.stack(images) for images in zip(*parts, strict=True))
+        images = (scene.ms, scene.lms, scene.guide, scene.gt)
+        parts = [self._cut([image[i] for image in images], draw) for i, draw in enumerate(draws[mine])]
+        ms, lms, guide, gt = (self._stack(members) for members in zip(*parts, strict=True))
         return ms, lms, guide, gt
 
-    def _cut(self, images: tuple[Tensor, ...], draw: torch.Generator) -> list[Tensor]:
+    def _stack(self, images: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack(list(images))
+        return stacked.pin_memory() if self.pin else stacked
+
+    def _draws(self, generator: torch.Generator) -> list[Draw]:
+        """Place, quarter turns and mirror image of every patch of a batch, also of those of other processes."""
         side, r = self.protocol.patch // self.ratio, self.ratio
-        top, left = (int(torch.randint(length // r - side + 1, (), generator=draw)) for length in self.side)
-        turn, flip = (int(torch.randint(n, (), generator=draw)) for n in (4, 2))
+        limits = (*(length // r - side + 1 for length in self.side), 4, 2)
+        return [tuple(int(torch.randint(limit, (), generator=generator)) for limit in limits) for _ in range(self.size)]
+
+    def _cut(self, images: list[Tensor], draw: Draw) -> list[Tensor]:
+        side, r = self.protocol.patch // self.ratio, self.ratio
+        top, left, turn, flip = draw
         cut = []
         for number, image in enumerate(images):
             s = 1 if number == 0 else r

@@ -8,10 +8,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import TrainingInterruptedError
+from bench.distributed import DistributedError
+from bench.errors import TrainingDivergedError, TrainingInterruptedError, UsageError
 from bench.store import Cell, Record, Store, save_arrays
+from bench.tuning import Tuning
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.protocol import Protocol
+    from datasets.base import Dataset
+    from methods.base import Method
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -32,6 +41,7 @@ class Job:
     weights: str | None = None
     card: str | None = None
     device: str = "cpu"
+    tuning: Tuning = field(default_factory=Tuning)
     threads: int | None = None
     plugins: tuple[str, ...] = field(default=())
 
@@ -48,6 +58,9 @@ def run(job: Job, report: Report) -> Record:
         return _run(job, store, report)
     except (TrainingInterruptedError, BrokenPipeError):
         raise
+    except DistributedError as error:
+        record_failure(job, store, str(error), traceback.format_exc())
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         return record_failure(job, store, reason, traceback.format_exc())
@@ -63,21 +76,40 @@ def record_failure(job: Job, store: Store, reason: str, details: str = "") -> Re
     return record
 
 
-def _run(job: Job, store: Store, report: Report) -> Record:
+def join(job: Job) -> None:
+    """Train along with the process that runs a cell."""
+    from bench.training import train
+
+    method, dataset, rules, device = _prepare(job)
+    scratch = Store(Path(job.results)).scratch(job.cell)
+    try:
+        train(method, dataset, rules, job.seed, device, scratch, lambda _event: None, job.tuning)
+    except (TrainingDivergedError, UsageError):  # the leader found out too, and records it
+        return
+
+
+def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
+    """The network with the initial weights of the seed, and what it trains on."""
     import torch
 
     import datasets
     import methods
-    from bench import cost, environment, evaluation, plugins, protocol
+    from bench import distributed, environment, plugins, protocol
 
     plugins.add(job.plugins)
     if job.threads:
         torch.set_num_threads(job.threads)
-    rules = protocol.from_dict(job.protocol, job.protocol["name"])
-    device = environment.choose_device(job.device)
+    device = environment.choose_device(str(distributed.device(job.device)))
     dataset = datasets.open(job.dataset, **job.dataset_options)
     torch.manual_seed(job.seed)
     method = methods.create(job.method, sensor=dataset.sensor)
+    return method, dataset, protocol.from_dict(job.protocol, job.protocol["name"]), device
+
+
+def _run(job: Job, store: Store, report: Report) -> Record:
+    from bench import cost, environment, evaluation
+
+    method, dataset, rules, device = _prepare(job)
     scratch = store.scratch(job.cell)
     scratch.mkdir(parents=True, exist_ok=True)
     record = _record(job, "ok") | {"environment": environment.describe(device)}
@@ -107,13 +139,16 @@ def _run(job: Job, store: Store, report: Report) -> Record:
 
 
 def _train(
-    job: Job, method: Any, dataset: Any, rules: Any, device: Any, scratch: Path, report: Report
+    job: Job, method: Method, dataset: Dataset, rules: Protocol, device: torch.device, scratch: Path, report: Report
 ) -> tuple[dict[str, Any], float]:
     from safetensors.torch import save_file
 
+    from bench import distributed
+    from bench.course import plan
     from bench.training import train
 
-    progress = train(method, dataset, rules, job.seed, device, scratch, report)
+    with distributed.together(job):
+        progress = train(method, dataset, rules, job.seed, device, scratch, report, job.tuning)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     save_file(state, scratch / "weights.safetensors", metadata={"method": job.method, "protocol": rules.id})
     best = next(point for point in progress.curve if point["step"] == progress.best_step)
@@ -122,6 +157,9 @@ def _train(
         "best_step": progress.best_step,
         "valid": {name: best[name] for name in ("ergas", "sam")},
         "curve": progress.curve,
+        "recipe": asdict(plan(method, rules, len(dataset.split("train"))).recipe),
+        "tuning": asdict(job.tuning),
+        "processes": distributed.size(),
     }
     return training, progress.seconds
 

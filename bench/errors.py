@@ -7,5 +7,9 @@ class UsageError(ValueError):
     """What the user asked for cannot be done as asked; one line says what was expected, what came and what to do."""
 
 
+class TrainingDivergedError(RuntimeError):
+    """The loss or the image became NaN or infinite."""
+
+
 class TrainingInterruptedError(RuntimeError):
     """The user asked to stop; a checkpoint is on disk and the same command resumes."""

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -53,6 +54,24 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
     except KeyboardInterrupt:
         _stop([process for _, process in running.values()])
         raise InterruptedRunError from None
+    return records
+
+
+def run_together(jobs: Sequence[Job], listen: Listener) -> list[Record]:
+    """Run jobs one after another in this process, the leader of several that torchrun started and that train with it.
+
+    Raises:
+        InterruptedRunError: on Ctrl-C, after a checkpoint.
+        DistributedError: if this process failed in a training; torchrun ends the others.
+    """
+    records = []
+    for job in jobs:
+        try:
+            record = run(job, partial(listen, job))
+        except (TrainingInterruptedError, KeyboardInterrupt):
+            raise InterruptedRunError from None
+        listen(job, {"record": record})
+        records.append(record)
     return records
 
 

@@ -15,6 +15,7 @@ from bench.errors import UsageError
 from bench.evaluation import reference_images
 from bench.protocol import Protocol
 from bench.store import Cell, Record, Store, save_arrays, write_atomically
+from bench.tuning import Tuning
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError
 
 # What a task runs where no method is named: its floor, fast representatives of every family, networks made for it, and CF2N.
@@ -41,6 +42,7 @@ class Settings:
     weights: str | None = None
     zoo: Path | None = None
     device: str = "cpu"
+    tuning: Tuning = field(default_factory=Tuning)
     threads: int | None = None
     plugins: tuple[str, ...] = ()
     force: bool = False
@@ -100,14 +102,15 @@ def _plan_method(
 ) -> None:
     try:
         reason = methods.supports(key, dataset.sensor, dataset.task)
-        trainable = reason is None and methods.create(key, sensor=dataset.sensor).trainable
+        method = methods.create(key, sensor=dataset.sensor) if reason is None else None
+        trainable = method is not None and method.trainable
         card = zoo.find(settings.zoo, key, dataset) if settings.zoo and trainable else None
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         result.broken.append(_broken(settings, key, name, options, reason, store, dataset))
         return
     if reason is None and trainable:
-        reason = _without_weights(settings, key, dataset, card)
+        reason = _without_weights(settings, key, dataset, card, getattr(method, "recipe", None))
     for cell in _cells(settings, key, dataset, trainable):
         if reason is not None:
             result.skipped.append((cell, reason))
@@ -117,12 +120,16 @@ def _plan_method(
             result.jobs.append(_job(settings, cell, name, options, dataset, trainable, card))
 
 
-def _without_weights(settings: Settings, key: str, dataset: Dataset, card: Path | None) -> str | None:
+def _without_weights(settings: Settings, key: str, dataset: Dataset, card: Path | None, recipe: Any) -> str | None:
     """Why a trainable method cannot get its weights; None if it can."""
     if settings.zoo and card is None:
         return f"no weights for {key} and {dataset.sensor.title} in {settings.zoo}; train it without --weights"
-    if not settings.weights and not settings.zoo and not len(dataset.split("train")):
+    if settings.weights or settings.zoo:
+        return None
+    if not len(dataset.split("train")):
         return "needs training, and this dataset has nothing to train on"
+    if settings.protocol.recipe == "published" and recipe is None:
+        return "no recipe was published for it; use a protocol with recipe: unified"
     return None
 
 
@@ -172,6 +179,7 @@ def _job(
         weights=settings.weights if trainable else None,
         card=str(card) if card else None,
         device=settings.device,
+        tuning=settings.tuning,
         threads=settings.threads,
         plugins=settings.plugins,
     )

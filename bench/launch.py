@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
 import datasets
-from bench import protocol, reports, zoo
+from bench import distributed, protocol, reports, zoo
+from bench.cells import join
 from bench.environment import choose_device
-from bench.errors import UsageError
-from bench.executors import InterruptedRunError, run_dask, run_local, warm_up
+from bench.errors import TrainingInterruptedError, UsageError
+from bench.executors import InterruptedRunError, run_dask, run_local, run_together, warm_up
 from bench.experiment import Plan, Settings, expand_methods, plan, prepare
 from bench.live import Live
 from bench.screen import console
 from bench.store import Record, Store
+from bench.tuning import Tuning
 from datasets.base import DatasetError
 from imaging import sensors
 from imaging.hyperspectral import SPECTROMETERS
@@ -24,11 +27,38 @@ from imaging.hyperspectral import SPECTROMETERS
 
 def run(options: argparse.Namespace) -> int:
     """Plan, say what will run, run it, and report."""
-    out = console()
     settings = _settings(options)
+    distributed.start()
+    if distributed.rank():
+        return _follow()
     store = Store(settings.results)
     if options.executor == "local" and not options.dry_run:
         warm_up()
+    try:
+        code = _lead(options, settings, store)
+    except distributed.DistributedError as error:  # the others wait for this process; torchrun ends them with it
+        print(f"error: {error}; run the same command again to resume", file=sys.stderr)
+        return 1
+    except BaseException:
+        distributed.dismiss()
+        raise
+    distributed.dismiss()
+    return code
+
+
+def _follow() -> int:
+    """Train along with the leader until there is nothing more to train."""
+    code = 0
+    for job in distributed.jobs():
+        try:
+            join(job)
+        except TrainingInterruptedError:
+            code = 130
+    return code
+
+
+def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+    out = console()
     try:
         planned = plan(settings, store)
     except DatasetError as error:
@@ -92,6 +122,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         weights=weights,
         zoo=collection,
         device=device,
+        tuning=Tuning(options.compile, options.layout, options.deterministic),
         threads=options.threads or max(cores // options.workers, 1),
         plugins=tuple(str(Path(name).resolve()) for name in options.plugin),
         force=options.force,
@@ -103,6 +134,8 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
         return []
     try:
         with Live(out, options.quiet) as live:
+            if distributed.size() > 1:
+                return run_together(planned.jobs, live)
             if options.executor == "dask":
                 return run_dask(planned.jobs, live, options.scheduler, options.workers)
             return run_local(planned.jobs, live, options.workers)

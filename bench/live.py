@@ -26,6 +26,7 @@ class Live:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("ETA"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[detail]}"),
             console=console,
@@ -34,6 +35,7 @@ class Live:
         )
         self.tasks: dict[Cell, TaskID] = {}
         self.started: dict[Cell, float] = {}
+        self.valid: dict[Cell, str] = {}
 
     def __enter__(self) -> Live:
         self.progress.start()
@@ -60,13 +62,16 @@ class Live:
             self._step(cell, task, event)
 
     def _step(self, cell: Cell, task: TaskID, event: dict[str, Any]) -> None:
-        detail = f"loss {event['loss']:.4f}"
+        loss = f"loss {event['loss']:.4f}"
         if "ergas" in event:
-            text = f"valid ERGAS {event['ergas']:.3f}, SAM {event['sam']:.3f}"
-            self.progress.update(task, detail=f"{detail}  {text}")
+            self.valid[cell] = f"valid ERGAS {event['ergas']:.3f}, SAM {event['sam']:.3f}"
             if not self.console.is_terminal:
-                self._say(f"  {cell}: step {event['step']}/{event['steps']}, {detail}, {text}")
-        self.progress.update(task, completed=event["step"], total=event["steps"])
+                self._say(f"  {cell}: step {event['step']}/{event['steps']}, {loss}, {self.valid[cell]}")
+        speed = self.progress.tasks[self.progress.task_ids.index(task)].speed
+        pace = f"{speed:.1f} it/s" if speed else ""
+        parts = (f"epoch {event['epoch']}/{event['epochs']}", pace, loss, self.valid.get(cell, ""))
+        detail = "  ".join(part for part in parts if part)
+        self.progress.update(task, completed=event["step"], total=event["steps"], detail=detail)
 
     def _finish(self, cell: Cell, record: dict[str, Any]) -> None:
         seconds = time.monotonic() - self.started[cell]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from imaging import Sensor
 from methods.cards import MethodCard
+from methods.recipes import Recipe
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class Method(nn.Module):
     # says of the whole image (see `imaging.streaming`); None: strips are not enough, and `needs_whole` says why.
     margin: int | None = None
     needs_whole = "it does not say how many rows around a strip it needs"
+    # How its authors trained it; None where nothing was published.
+    recipe: ClassVar[Recipe | None] = None
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__()
@@ -68,7 +71,8 @@ class Network(Method):
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Divide by the scale, fuse, multiply by the scale."""
         scale = self.sensor.scale
-        return self.fuse(ms / scale, lms / scale, self.normalise_guide(guide)) * scale
+        # Back to full precision first: digital numbers do not fit into the 8 bits of bfloat16.
+        return self.fuse(ms / scale, lms / scale, self.normalise_guide(guide)).to(lms.dtype) * scale
 
     def normalise_guide(self, guide: Tensor) -> Tensor:
         """Guide (B, G, H, W) in digital numbers or dB as the network sees it, about [0, 1]."""
@@ -79,6 +83,17 @@ class Network(Method):
             raise ValueError(f"guide: {self.sensor.title} has {len(limits)} SAR bands, got {guide.shape[1]}")
         low, high = guide.new_tensor(limits).T[..., None, None]
         return (torch.minimum(torch.maximum(guide, low), high) - low) / (high - low)
+
+    def own_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Loss of the published training for images in digital numbers (dB), at a 0-based epoch of that training."""
+        scale = self.sensor.scale
+        return self.published_loss(ms / scale, lms / scale, self.normalise_guide(guide), gt / scale, epoch)
+
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """The recipe's loss for normalised images; networks with several outputs or a loss of their own override it."""
+        if self.recipe is None:
+            raise TypeError(f"{type(self).__name__} has no published recipe")
+        return self.recipe.criterion(self.fuse(ms, lms, guide), gt, self.loss_margin)
 
     def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse normalised images (about [0, 1]); shapes as in `forward`."""

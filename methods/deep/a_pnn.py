@@ -12,6 +12,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import fast_layout
+from methods.recipes import Recipe
 
 # What a 9x9 and two 5x5 convolutions without padding take off each border.
 MARGIN = 8
@@ -51,6 +52,8 @@ class APNN(OfficialNetwork):
 
     official: ClassVar = {"details.0": "conv1", "details.2": "conv2", "details.4": "conv3"}
     loss_margin = MARGIN
+
+    recipe = Recipe("l1", 1e-4 * 17**2, 128, 10_000, "sgd", momentum=0.9, lr_times_bands=True, lr_factors=(("details.4.", 0.1),))
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1, filters: int = 48) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

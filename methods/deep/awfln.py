@@ -12,6 +12,7 @@ from methods.base import Network, register
 from methods.deep._adaptive_layers import TAPS, TapWeightedConvolution
 from methods.deep._blocks import ShuffleUpscale
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH = 30
 
@@ -82,6 +83,18 @@ def activated(inputs: int, outputs: int) -> nn.Sequential:
 )
 class AWFLN(Network):
     """lms plus the details that two stages of adaptively weighted features find in the guide, lms and the enlarged ms."""
+
+    recipe = Recipe(
+        "l1",
+        5e-4,
+        20,
+        300,
+        schedule="every",
+        every=100,
+        gamma=0.5,
+        floor=5e-5,
+        notes=("the released code takes patches of 128 pixels and interpolates ms by bicubic resampling",),
+    )
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

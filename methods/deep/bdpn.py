@@ -9,6 +9,7 @@ from imaging import Sensor
 from methods.base import Network, register
 from methods.deep._blocks import PReLUResidualBlock, ShuffleUpscale, damp_, last_of_blocks, truncated_he_, two_scales
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH, BLOCKS, SLOPE = 64, 10, 0.2
 
@@ -22,7 +23,7 @@ WIDTH, BLOCKS, SLOPE = 64, 10, 0.2
     licence="GPL-3.0 (DLPan-Toolbox); written from a fact sheet, not from that code",
     faithful="equal to the DLPan-Toolbox network on shared weights given by a formula",
     inferred=(
-        "trained with the final output only, without the paper's loss on the half-scale image",
+        "unified recipe: trained with the final output only, without the loss on the half-scale image",
         "the toolbox starts near 1e4: initial weights that end a block or give details are divided by 10, upscaling ones by 2",
         "ratios other than 4: two pyramid steps that multiply to the ratio, 3 and 2 for 6, 1 and the ratio if it is odd",
         "several guide bands: the first convolution reads them all",
@@ -35,6 +36,17 @@ class BDPN(Network):
         sensor: sensor of the images.
         guide_bands: channels of the guide.
     """
+
+    recipe = Recipe(
+        "Charbonnier (1e-6) at two scales: k half size + (1 - k) full size, k = 1 - 0.05 (epoch // 5), 0 after epoch 100",
+        1e-4,
+        8,
+        1_000,
+        weight_decay=1e-5,
+        schedule="every",
+        every=100,
+        gamma=0.8,
+    )
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
@@ -55,6 +67,12 @@ class BDPN(Network):
         """Enlarge ms twice, each time adding the details of the guide at that scale."""
         return self.pyramid(ms, guide)[1]
 
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Charbonnier loss that moves from the intermediate image (reference thinned out) to the final one."""
+        middle, fused = self.pyramid(ms, guide)
+        share = 1 - 0.05 * (epoch // 5) if epoch <= 100 else 0.0
+        return share * _charbonnier(middle, functional.interpolate(gt, middle.shape[-2:])) + (1 - share) * _charbonnier(fused, gt)
+
     def pyramid(self, ms: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """The intermediate image (B, C, H / 2, W / 2 at ratio 4) and the final one (B, C, H, W)."""
         features = self.head(fast_layout(guide))
@@ -62,3 +80,7 @@ class BDPN(Network):
         pooled = functional.max_pool2d(features, self.fine)
         middle = self.coarse_upscale(ms) + self.to_bands(pooled + self.coarse_blocks(pooled))
         return middle, self.fine_upscale(middle) + self.to_bands(features)
+
+
+def _charbonnier(x: Tensor, y: Tensor) -> Tensor:
+    return ((x - y).square() + 1e-6).sqrt().mean()

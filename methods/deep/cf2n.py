@@ -28,6 +28,7 @@ from methods.deep._layers import (
     mean,
     planes,
 )
+from methods.recipes import Recipe
 
 TAPS = 3
 
@@ -187,6 +188,8 @@ class CF2N(Network):
     Raises:
         ValueError: if channels is odd or iterations below 1.
     """
+
+    recipe = Recipe("l1", 3e-4, 32, 600, schedule="milestones", milestones=(100,), gamma=0.9)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1, channels: int | None = None, iterations: int = 4) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -12,6 +12,7 @@ from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._deep_prior import fit_prior
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH, SQUEEZED, BLOCKS = 64, 4, 4
 LAYERS = ("first", "second", "squeeze", "expand", "place")
@@ -71,6 +72,8 @@ class DHPDARN(OfficialNetwork):
     official: ClassVar = {"head": "FEN", "tail": "RRN"} | {
         f"blocks.{i}.{name}": f"CSA{i + 1}.conv{n}" for i in range(BLOCKS) for n, name in enumerate(LAYERS, 1)
     }
+
+    recipe = Recipe("l1", 1e-3, 64, 1_500)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1, prior: str = "lms", iterations: int = 10_000) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -11,6 +11,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork, truncated_he_
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH = 64
 
@@ -34,6 +35,8 @@ class DiCNN(OfficialNetwork):
     """
 
     official: ClassVar = {"details.0": "conv1", "details.2": "conv2", "details.4": "conv3"}
+
+    recipe = Recipe("mse", 2e-4, 64, 5_000, schedule="every", every=1_500, gamma=0.5)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -11,6 +11,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH, DEPTH, SIZE = 32, 8, 7
 
@@ -41,6 +42,8 @@ class DRPNN(OfficialNetwork):
     official: ClassVar = {"body.0": "conv1", f"body.{2 * DEPTH + 2}": "conv2", "tail": "conv3"} | {
         f"body.{2 * i + 2}": f"backbone.{i}.conv2" for i in range(DEPTH)
     }
+
+    recipe = Recipe("mse", 2e-4, 32, 500, schedule="every", every=30, gamma=0.5)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

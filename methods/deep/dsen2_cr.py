@@ -11,6 +11,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 # The published network reads optical images in [0, 5] and SAR in [0, 2]; a `Network` receives both in [0, 1].
 OPTICAL, SAR = 5.0, 2.0
@@ -60,6 +61,15 @@ class DSen2CR(OfficialNetwork):
     official: ClassVar = {"head": "model.0", "tail": "model.18"} | {
         f"blocks.{i}.{name}": f"model.{i + 2}.conv_block.{n}" for i in range(16) for n, name in ((0, "first"), (2, "second"))
     }
+
+    recipe = Recipe(
+        "l1",
+        7e-5,
+        16,
+        8,
+        "nadam",
+        notes=("the published loss also keeps cloud-free pixels; the data have no cloud mask, so that term is left out",),
+    )
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 2, width: int = 256, depth: int = 16) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

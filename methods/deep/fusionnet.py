@@ -11,6 +11,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import ResidualBlock, convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH, BLOCKS = 32, 4
 
@@ -34,6 +35,8 @@ class FusionNet(OfficialNetwork):
         | {f"blocks.{i}.second": f"res{i + 1}.conv21" for i in range(BLOCKS)}
     )
     copies = ("backbone.",)
+
+    recipe = Recipe("mse", 3e-4, 32, 400)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

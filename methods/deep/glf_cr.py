@@ -14,6 +14,7 @@ from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import convolution
 from methods.deep._windows import join, partition, relative_positions, shift_mask
+from methods.recipes import Recipe
 
 WIDTH, GROWTH, STAGES, DENSE = 96, 48, 6, 5
 WINDOW, HEADS, EXPANSION = 8, 8, 2
@@ -187,6 +188,8 @@ class GLFCR(OfficialNetwork):
     """
 
     official: ClassVar = _official()
+
+    recipe = Recipe("l1", 1e-4, 1, 30, schedule="every", every=5, gamma=0.5)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 2) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

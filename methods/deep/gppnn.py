@@ -8,6 +8,7 @@ from imaging import Sensor
 from methods.base import Network, register
 from methods.deep._blocks import bicubic
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH, STAGES = 64, 8
 
@@ -67,6 +68,17 @@ class GPPNN(Network):
         sensor: sensor of the images.
         guide_bands: channels of the guide.
     """
+
+    recipe = Recipe(
+        "l1",
+        5e-4,
+        16,
+        100,
+        schedule="every",
+        every=20,
+        gamma=0.5,
+        notes=("the released code divides every image by its own maximum and takes patches of 32 pixels",),
+    )
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -6,11 +6,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import fast_layout, reflecting
+from methods.recipes import Recipe
 
 WIDTH, GROWTH, DENSE = 64, 16, 5
 
@@ -44,6 +46,8 @@ class HSpeNet(OfficialNetwork):
         "decode": "conv8",
     } | {f"dense.{i}": f"conv{i + 3}" for i in range(DENSE)}
 
+    recipe = Recipe("0.9 MSE + 0.1 (1 - mean cosine of the spectral angle)", 1e-4, 64, 4_000)
+
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
         self.low_pass = nn.Sequential(reflecting(guide_bands, GROWTH), nn.ReLU(), reflecting(GROWTH, GROWTH), nn.ReLU())
@@ -57,3 +61,8 @@ class HSpeNet(OfficialNetwork):
         for layer in self.dense:
             x = torch.cat([x, layer(x).relu()], 1)
         return lms + self.decode(x)
+
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Mean squared error and the cosine between the spectra."""
+        fused = self.fuse(ms, lms, guide)
+        return 0.9 * functional.mse_loss(fused, gt) + 0.1 * (1 - functional.cosine_similarity(fused, gt, dim=1).mean())

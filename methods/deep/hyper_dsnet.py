@@ -13,6 +13,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 # The published filters; responses are 8-bit numbers.
 FILTERS = {
@@ -100,6 +101,8 @@ class HyperDSNet(OfficialNetwork):
         | {f"deep.{i}": f"block3.conv{i + 1}" for i in range(len(DEEP))}
         | {"attention.0": "CA.conv_du.0", "attention.2": "CA.conv_du.2", "tail": "convlast"}
     )
+
+    recipe = Recipe("mse", 1e-4, 32, 5_000)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -11,6 +11,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import fast_layout, reflecting
+from methods.recipes import Recipe
 
 WIDTH = 64
 
@@ -43,6 +44,8 @@ class HyperPNN(OfficialNetwork):
         **{f"blend.{2 * i}": f"conv{i + 3}" for i in range(3)},
         **{f"decode.{2 * i}": f"conv{i + 6}" for i in range(2)},
     }
+
+    recipe = Recipe("mse", 1e-4, 64, 5_000)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -9,6 +9,7 @@ from imaging import Sensor
 from methods.base import Network, register
 from methods.deep._adaptive_layers import AdaptiveResidualBlock, LocalAdaptiveConvolution
 from methods.deep._layers import fast_layout
+from methods.recipes import Recipe
 
 WIDTH = 32
 
@@ -28,6 +29,8 @@ WIDTH = 32
 )
 class LAGConv(Network):
     """lms plus the details that five residual blocks of locally adaptive convolutions find in the guide and lms."""
+
+    recipe = Recipe("mse", 3e-4, 32, 500)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

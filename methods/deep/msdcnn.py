@@ -12,6 +12,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 SIZES = (3, 5, 7)
 
@@ -66,6 +67,18 @@ class MSDCNN(OfficialNetwork):
         | {f"deep.2.scales.{i}": f"conv2_{i + 1}" for i in range(len(SIZES))}
         | {f"deep.5.scales.{i}": f"conv4_{i + 1}" for i in range(len(SIZES))}
         | {"shallow.0": "shallow1", "shallow.2": "shallow2", "shallow.4": "shallow3"}
+    )
+
+    recipe = Recipe(
+        "mse",
+        1e-3,
+        64,
+        500,
+        weight_decay=1e-5,
+        schedule="every",
+        every=40,
+        gamma=0.5,
+        notes=("learning rate inferred: the released configuration says 1e-6, with which nothing is learnt",),
     )
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:

@@ -11,6 +11,7 @@ from methods.base import register
 from methods.deep._blocks import ShuffleUpscale
 from methods.deep._layers import Pointwise, convolution, fast_layout
 from methods.deep._ratio_four import RatioFourNetwork, lecun_normal
+from methods.recipes import Recipe
 
 # Training holds the parameters four times over: 2.4 GB at 102 bands, 8.4 GB at 191.
 MOST_BANDS = 128
@@ -26,11 +27,13 @@ MOST_BANDS = 128
     inferred=(
         "guide of two bands: every width that counts the guide's one channel counts two",
         "the widths grow with the bands as published: 2.3 million parameters at 8 bands, about 150 million at 102",
-        "trained by the benchmark's recipe on the final output only: the heads of the two coarse scales stay as initialised",
+        "unified recipe: trained on the final output only, the heads of the two coarse scales stay as initialised",
     ),
 )
 class MUCNN(RatioFourNetwork):
     """A U-shaped network over three scales that enlarges by SSconv, a convolution followed by a pixel shuffle."""
+
+    recipe = Recipe("0.2 L1 at H/4 + 0.3 L1 at H/2 + 0.5 L1", 1e-3, 32, 1_200, schedule="every", every=200, gamma=0.1)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
@@ -62,6 +65,12 @@ class MUCNN(RatioFourNetwork):
     def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """The output of the finest scale."""
         return self.stages(ms, lms, guide)[-1]
+
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Weighted mean absolute errors at the three scales; the reference is thinned out."""
+        outputs = self.stages(ms, lms, guide)
+        parts = [functional.l1_loss(image, functional.interpolate(gt, image.shape[-2:])) for image in outputs]
+        return 0.2 * parts[0] + 0.3 * parts[1] + 0.5 * parts[2]
 
     def stages(self, ms: Tensor, lms: Tensor, guide: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The images (B, C, H/4, W/4), (B, C, H/2, W/2) and (B, C, H, W) of the three scales."""

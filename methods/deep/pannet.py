@@ -12,6 +12,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork, truncated_he_
 from methods.deep._layers import ResidualBlock, convolution, fast_layout, high_pass
+from methods.recipes import Recipe
 
 WIDTH, BLOCKS = 32, 4
 
@@ -44,6 +45,8 @@ class PanNet(OfficialNetwork):
         | {f"blocks.{i}.second": f"res{i + 1}.conv21" for i in range(BLOCKS)}
     )
     copies = ("backbone.",)
+
+    recipe = Recipe("mse", 1e-3, 32, 450)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

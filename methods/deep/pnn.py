@@ -12,6 +12,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import fast_layout
+from methods.recipes import Recipe
 
 MARGIN = 8
 
@@ -34,6 +35,8 @@ class PNN(OfficialNetwork):
 
     loss_margin = MARGIN
     official: ClassVar = {name: name for name in ("conv1", "conv2", "conv3")}
+
+    recipe = Recipe("mse", 1e-4 * 17**2, 64, 12_000, "sgd", momentum=0.9, lr_times_bands=True)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -11,6 +11,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._blocks import OfficialNetwork
 from methods.deep._layers import Pointwise, convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH = 32
 # Where the layers of the released weight files stand here.
@@ -55,6 +56,8 @@ class SpanConv(OfficialNetwork):
         for number, branch in enumerate(("first", "second"), start=1)
         for part, kind in enumerate(("point_wise", "depth_wise"))
     }
+
+    recipe = Recipe("l1", 2.5e-3, 8, 800, schedule="every", every=120, gamma=0.75)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -9,6 +9,7 @@ from imaging import Sensor
 from methods.base import Network, register
 from methods.deep._blocks import PReLUResidualBlock, ShuffleUpscale, bicubic, damp_, last_of_blocks, two_scales
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 WIDTH, BLOCKS, SLOPE = 32, 11, 0.5
 
@@ -59,6 +60,8 @@ class SRPPNN(Network):
         sensor: sensor of the images.
         guide_bands: channels of the guide.
     """
+
+    recipe = Recipe("mse", 1e-4, 64, 1_000, notes=("of the community port in the CF2N repository, not the authors'",))
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)

@@ -12,6 +12,7 @@ from methods.deep._blocks import OfficialNetwork, ShuffleUpscale
 from methods.deep._layers import Pointwise, convolution, fast_layout
 from methods.deep._ratio_four import RatioFourNetwork, lecun_normal
 from methods.deep.msdcnn import MSDCNN, MultiScaleBranch
+from methods.recipes import Recipe
 
 WIDTH = 64
 # Our names of the guide branch's layers and those of the released weight file.
@@ -67,7 +68,7 @@ class MultiResolutionAttention(nn.Module):
     inferred=(
         "the released forward pass names no valid result: which tensors it returns was found by running the published weights",
         "guide of two bands: the first convolution of the guide branch takes both",
-        "trained by the benchmark's recipe on the final output only, without the paper's loss on the half-resolution output",
+        "unified recipe: trained on the final output only, without the published loss on the half-resolution output",
     ),
 )
 class TDNet(RatioFourNetwork, OfficialNetwork):
@@ -89,6 +90,8 @@ class TDNet(RatioFourNetwork, OfficialNetwork):
         }
     )
 
+    recipe = Recipe("0.4 MSE at H/2 + 0.6 MSE", 1e-3, 32, 300)
+
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
         bands = sensor.count
@@ -101,6 +104,12 @@ class TDNet(RatioFourNetwork, OfficialNetwork):
     def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """The output of the second level."""
         return self.stages(ms, lms, guide)[-1]
+
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Weighted mean squared errors of both levels; the reference is thinned out for the first."""
+        half, full = self.stages(ms, lms, guide)
+        low = functional.mse_loss(half, functional.interpolate(gt, half.shape[-2:]))
+        return 0.4 * low + 0.6 * functional.mse_loss(full, gt)
 
     def stages(self, ms: Tensor, lms: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """The images (B, C, H/2, W/2) and (B, C, H, W) of both levels."""

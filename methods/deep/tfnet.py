@@ -11,6 +11,7 @@ from torch.nn import functional
 from imaging import Sensor
 from methods.base import Network, register
 from methods.deep._layers import convolution, fast_layout
+from methods.recipes import Recipe
 
 DEPTH = 4
 
@@ -63,6 +64,8 @@ class TFNet(Network):
         guide_bands: channels of the guide.
     """
 
+    recipe = Recipe("L1 on images in [-1, 1]", 1e-4, 64, 600, schedule="every", every=250, gamma=0.5)
+
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
         self.guide_encoder = Encoder(guide_bands)
@@ -88,6 +91,10 @@ class TFNet(Network):
         border = (0, -width % DEPTH, 0, -height % DEPTH)
         image, guide = (fast_layout(functional.pad(2 * x - 1, border, mode="replicate")) for x in (lms, guide))
         return (self._restore(image, guide)[..., :height, :width] + 1) / 2
+
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Mean absolute error in [-1, 1], twice that in [0, 1]."""
+        return 2 * functional.l1_loss(self.fuse(ms, lms, guide), gt)
 
     def _restore(self, image: Tensor, guide: Tensor) -> Tensor:
         guide_full, guide_half = self.guide_encoder(guide)

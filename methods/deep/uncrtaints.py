@@ -11,6 +11,7 @@ from torch.nn import functional
 from imaging import Sensor
 from methods.base import Network, register
 from methods.deep._layers import fast_layout, reflecting
+from methods.recipes import Recipe
 
 WIDTH, EXPANSION, SQUEEZE, GROUPS, DECODERS = 128, 2, 4, 4, 5
 Norm = Callable[[int], nn.Module]
@@ -65,7 +66,7 @@ class MBConv(nn.Module):
     licence="MIT headers (PatrickTUM/UnCRtainTS); written from a fact sheet, not from that code",
     faithful="layers, parameters and products of the released mono-temporal network; its images were not compared",
     inferred=(
-        "trained by the protocol's loss on the means only: the published one is a Gaussian likelihood of means and variances",
+        "unified recipe: trained on the means only, without the published likelihood of means and variances",
         "sensors other than Sentinel-2: as many bands as the sensor has",
     ),
 )
@@ -79,6 +80,8 @@ class UnCRtainTS(Network):
         guide_bands: channels of the guide.
     """
 
+    recipe = Recipe("Gaussian negative log-likelihood of means and variances", 1e-2, 4, 20)
+
     def __init__(self, *, sensor: Sensor, guide_bands: int = 2) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
         inputs = nn.Conv2d(sensor.count + guide_bands, WIDTH, 1)
@@ -89,6 +92,11 @@ class UnCRtainTS(Network):
     def fuse(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """The means, in [0, 1]."""
         return self.distribution(lms, guide)[0]
+
+    def published_loss(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
+        """Negative log-likelihood of the clear image under independent normal distributions."""
+        means, variances = self.distribution(lms, guide)
+        return functional.gaussian_nll_loss(means.float(), gt, variances.float())
 
     def distribution(self, lms: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """Means in [0, 1] and variances above 0 of the clear image, (B, C, H, W) each."""

@@ -10,7 +10,9 @@ import datasets
 import methods
 from bench import protocol
 from bench.batches import Batches
-from bench.training import TrainingDivergedError, learning_rate, train
+from bench.course import plan
+from bench.errors import TrainingDivergedError
+from bench.training import train
 
 CPU = torch.device("cpu")
 
@@ -113,16 +115,17 @@ def test_divergence_names_the_step(toy_protocol, tmp_path):
         train(method, dataset, toy_protocol, 1, CPU, tmp_path, lambda event: None)
 
 
-def test_one_cycle_rises_then_falls_to_zero(toy_protocol):
-    rates = [learning_rate(toy_protocol, step, 100, 10) for step in range(100)]
-    assert max(rates) == pytest.approx(toy_protocol.lr)
+def test_one_cycle_rises_then_falls_to_zero(toy_fields):
+    rules = protocol.from_dict(toy_fields | {"steps": 100}, "toy")
+    rates = [plan(_new(), rules, 12).rate(step) for step in range(100)]
+    assert max(rates) == pytest.approx(rules.lr)
     assert rates.index(max(rates)) in (9, 10)
-    assert rates[-1] < 0.01 * toy_protocol.lr
+    assert rates[-1] < 0.01 * rules.lr
 
 
-def test_the_published_schedule_drops_once_at_epoch_100():
-    rules = protocol.load("full")
-    assert learning_rate(rules, 99 * 303, 600 * 303, 303) == pytest.approx(3e-4)
-    assert learning_rate(rules, 100 * 303, 600 * 303, 303) == pytest.approx(2.7e-4)
-    assert learning_rate(rules, 599 * 303, 600 * 303, 303) == pytest.approx(2.7e-4)
-    assert rules.total_steps(9714) == 600 * 303
+def test_the_schedule_of_full_drops_once_at_epoch_100():
+    course = plan(_new(), protocol.load("full"), 9714)
+    assert course.steps == 600 * 303
+    assert course.rate(99 * 303) == pytest.approx(3e-4)
+    assert course.rate(100 * 303) == pytest.approx(2.7e-4)
+    assert course.rate(599 * 303) == pytest.approx(2.7e-4)
