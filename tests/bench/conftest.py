@@ -73,3 +73,13 @@ def straight(toy_file, tmp_path_factory):
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "stdout.txt").write_text(done.stdout)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of speeds against peers, after a run that measured some."""
+    from tests.bench import ratios
+
+    if ratios.ROWS:
+        terminalreporter.section("against peers")
+        for line in ratios.table():
+            terminalreporter.write_line(line)
