@@ -24,6 +24,8 @@ class BTH(Method):
         low = gaussian_low_pass(guide, self.ratio)
         weights = regress(lms, onto=low)
         path = haze(lms)
-        intensity = combine(lms, weights) - combine(path, weights)
+        # Without the haze there is less to cancel where the intensity, by which is divided, nears zero.
+        clear = lms - path
+        intensity = combine(clear, weights)
         guide = (guide - mean(low)) * divide(std(intensity), std(low)) + mean(intensity)
-        return (lms - path).clamp_(min=0).mul_(guide / (intensity + EPS)).add_(path)
+        return clear.clamp_(min=0).mul_(guide / (intensity + EPS)).add_(path)

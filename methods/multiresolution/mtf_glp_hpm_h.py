@@ -32,10 +32,12 @@ class MTFGLPHPMH(Method):
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
-        path = haze(lms)
-        guide_path = combine(path, regress(lms, gaussian_low_pass(guide, self.ratio), constant=True))
+        # Where the low-pass nears the haze, the division by their difference amplifies rounding: both in double precision.
+        path, exact = haze(lms), guide.double()
+        guide_path = combine(path.double(), regress(lms.double(), gaussian_low_pass(exact, self.ratio), constant=True))
         if self.decimated:
-            low = glp_low_pass(guide, self.sensor, self.ratio)
+            low = glp_low_pass(exact, self.sensor, self.ratio)
         else:
-            low = mtf(guide.expand(-1, lms.shape[1], -1, -1), self.sensor, self.ratio)
-        return (lms - path) * (guide - guide_path) / (low - guide_path + EPS) + path
+            low = mtf(exact.expand(-1, lms.shape[1], -1, -1), self.sensor, self.ratio)
+        modulation = (exact - guide_path) / (low - guide_path + EPS)
+        return (lms - path) * modulation.to(lms) + path

@@ -41,16 +41,18 @@ def brovey(lms, guide):
     return np.stack([band * guide / (intensity + EPS) for band in lms])
 
 
+def spline(image, axis):
+    """Two levels of the B3 spline along an axis: two passes that extend the image, two that use the extension up."""
+    for number in range(4):
+        if number < 2:
+            image = np.pad(image, [(4, 4) if a == axis else (0, 0) for a in (0, 1)], mode="symmetric")
+        image = ndimage.correlate1d(image, SPLINE, axis).take(range(2, image.shape[axis] - 2), axis)
+    return image
+
+
 def gsa(ms, lms, guide, ratio=4):
     guide = guide - guide.mean()
-    # Four passes of the B3 spline; each of the two levels extends the signal by itself.
-    low = guide
-    for axis in (0, 1):
-        low = np.pad(low, [(4 * ratio, 4 * ratio) if a == axis else (0, 0) for a in (0, 1)], mode="symmetric")
-        for _ in range(2):
-            low = ndimage.correlate1d(low, SPLINE, axis, mode="reflect")
-        low = low.take(range(4 * ratio, low.shape[axis] - 4 * ratio), axis)
-    low = low[ratio // 2 :: ratio, ratio // 2 :: ratio]
+    low = spline(spline(guide, 0), 1)[ratio // 2 :: ratio, ratio // 2 :: ratio]
     bands = np.stack([band - band.mean() for band in ms])
     weights = np.linalg.lstsq(bands.reshape(len(ms), -1).T, low.ravel(), rcond=None)[0]
     intensity = sum(weight * band for weight, band in zip(weights, lms, strict=True))

@@ -91,9 +91,7 @@ def test_single_precision_is_within_a_hundredth_of_a_digital_number(key, count, 
     single = fuse(key, sensor, scene.to(torch.float32))
     assert single.dtype == torch.float32
     error = (single.double() - fuse(key, sensor, scene)).abs()
-    # Where a haze-corrected intensity nears zero, dividing by it amplifies rounding in a few pixels.
-    assert float(error.flatten().quantile(0.999)) < 0.01
-    assert float(error.max()) < 0.05
+    assert float(error.max()) < 0.01
 
 
 @pytest.mark.parametrize("key", [key for key in CLASSIC if key != "exp"])
