@@ -77,7 +77,7 @@ def build_parser() -> Parser:
     how = parser.add_argument_group("how it runs")
     how.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:1")
     how.add_argument("--threads", type=int, metavar="N", help="threads of a cell (default: cores / workers)")
-    how.add_argument("--workers", type=int, default=1, metavar="N", help="cells at a time (default: 1)")
+    how.add_argument("--workers", type=int, metavar="N", help="cells at a time (default: one that trains, else one a core)")
     how.add_argument("--executor", choices=("local", "dask"), default="local", help="processes here, or a Dask cluster")
     how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
     how.add_argument("--compile", action="store_true", help="train with torch.compile")

@@ -1,63 +1,64 @@
-"""Cost of a method: parameters, MACs, FLOPs, latency, peak memory.
+"""Cost of a method that every run measures: parameters, MACs, FLOPs, latency on one thread, peak memory.
 
-MACs are multiply-accumulates of convolutions and matrix products (batch 1). FLOPs are 2 MACs plus one for every output element
-of elementwise work, one for every input element of reductions and 5 n log2 n for every FFT of n samples: what is executed,
-counted at torch's operator level, for classic methods too. Linear algebra (solve, eigh, svd) counts its leading n^3 term.
+What counts as an operation is told in `bench.flops`; `bench.grid` measures more sizes, threads, precisions and forms.
 """
 
 from __future__ import annotations
 
-import ctypes
+import copy
 import math
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.benchmark import Timer
-from torch.utils.flop_counter import FlopCounterMode
 
+from bench.flops import OperationCounter, skip_padding
+from bench.latency import latency
+from bench.memory import peak_mib
 from methods.base import Method
 
-REPEATS_MIN_SECONDS = 0.3
-REDUCTIONS = ("sum", "mean", "amax", "amin", "max", "min", "var", "std", "norm", "softmax", "cumsum")
-MOVES = tuple(
-    "view reshape permute transpose clone copy slice select cat stack empty zeros ones expand _to_copy detach unsqueeze squeeze "  # noqa: SIM905
-    "index gather scatter pad as_strided alias full unbind split arange unfold roll flip constant_pad_nd lift_fresh "
-    "pixel_shuffle new_ _unsafe_view _reshape_alias".split()
-)
+CPU = torch.device("cpu")
+Images = tuple[Tensor, Tensor, Tensor]
 
 
 def measure(method: Method, device: torch.device) -> dict[str, Any]:
     """Measure one method on random images of its sensor.
 
     Returns:
-        parameters; macs_64, macs_256 and flops_256 (PAN side 64 and 256, batch 1); cpu_ms_256 and cpu_iqr_ms_256 (median and
-        interquartile range, inference mode, the current thread count); cuda_ms_256, cuda_iqr_ms_256 and cuda_device (null
-        without a CUDA device, never a CPU number); peak_mib_512 (memory above the method and its inputs, PAN side 512).
+        parameters, of which parameters_fixed are not trained; macs_64, macs_256 and flops_256 (PAN side 64 and 256, batch 1);
+        cpu_ms_256 and cpu_iqr_ms_256 (median and interquartile range, inference mode, cpu_threads = 1); cuda_ms_256,
+        cuda_iqr_ms_256 and cuda_device (null without a CUDA device, never a CPU number); peak_mib_512 (memory above the
+        method and its inputs, PAN side 512).
     """
     method.eval()
-    result: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in method.parameters())}
+    result: dict[str, Any] = parameters(method)
     with torch.inference_mode():
         method.cpu()
-        result["peak_mib_512"] = peak_memory(method, 512, torch.device("cpu"))
+        # First, while the process is fresh.
+        result["peak_mib_512"] = _peak(method, 512, CPU)
+        result["cpu_ms_256"], result["cpu_iqr_ms_256"] = _latency(method, 256, CPU)
+        result["cpu_threads"] = 1
         result["macs_64"], _ = count(method, 64)
         result["macs_256"], result["flops_256"] = count(method, 256)
-        result["cpu_ms_256"], result["cpu_iqr_ms_256"] = latency(method, 256, torch.device("cpu"))
-        result["cpu_threads"] = torch.get_num_threads()
         result |= {"cuda_ms_256": None, "cuda_iqr_ms_256": None, "cuda_device": None}
         if device.type == "cuda":
             method.to(device)
-            result["peak_mib_512"] = peak_memory(method, 512, device)
-            result["cuda_ms_256"], result["cuda_iqr_ms_256"] = latency(method, 256, device)
+            result["peak_mib_512"] = _peak(method, 512, device)
+            result["cuda_ms_256"], result["cuda_iqr_ms_256"] = _latency(method, 256, device)
             result["cuda_device"] = torch.cuda.get_device_name(device)
     return result
 
 
-def example(method: Method, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def parameters(method: Method) -> dict[str, int]:
+    """Number of all parameters, and of those that are not trained."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in method.parameters()]
+    return {
+        "parameters": sum(size for size, _ in sizes),
+        "parameters_fixed": sum(size for size, trained in sizes if not trained),
+    }
+
+
+def example(method: Method, side: int, device: torch.device) -> Images:
     """Random (ms, lms, guide) of the method's sensor with a guide of side x side pixels; a side is rounded up to the ratio."""
     sensor, ratio = method.sensor, method.ratio
     low = math.ceil(side / ratio)
@@ -73,85 +74,32 @@ def example(method: Method, side: int, device: torch.device) -> tuple[Tensor, Te
 
 
 def count(method: Method, side: int) -> tuple[int, int]:
-    """MACs and FLOPs of one forward pass."""
-    images = example(method, side, torch.device("cpu"))
-    method(*images)  # filters that are built once and kept do not belong to an image's cost
-    with _ElementCounter() as elements, FlopCounterMode(display=False) as matrices:
-        method(*images)
-    products = int(matrices.get_total_flops())
-    return products // 2, products + elements.total
+    """MACs and FLOPs of one forward pass.
+
+    A network is counted on shapes alone; what needs values (classic methods choose by them) is computed on the CPU.
+    """
+    if method.trainable:
+        try:
+            return _count(copy.deepcopy(method).to("meta"), side, torch.device("meta"))
+        except (NotImplementedError, RuntimeError):
+            pass
+    method(*example(method, side, CPU))  # filters that are built once and kept do not belong to an image's cost
+    return _count(method, side, CPU)
 
 
-def latency(method: Method, side: int, device: torch.device) -> tuple[float, float]:
-    """Median and interquartile range in ms, after warm-up; CUDA work is synchronised by the timer."""
+def _count(method: Method, side: int, device: torch.device) -> tuple[int, int]:
     images = example(method, side, device)
-    timer = Timer("method(*images)", globals={"method": method, "images": images}, num_threads=torch.get_num_threads())
-    timer.timeit(1)
-    found = timer.blocked_autorange(min_run_time=REPEATS_MIN_SECONDS)
-    return found.median * 1e3, found.iqr * 1e3
-
-
-def peak_memory(method: Method, side: int, device: torch.device) -> float | None:
-    """Peak MiB above what is held before the call; None where the system does not tell."""
-    images = example(method, side, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+    with torch.inference_mode(), OperationCounter() as counter, skip_padding(method, counter):
         method(*images)
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    return _resident_peak(lambda: method(*images))
+    return counter.macs, counter.flops
 
 
-def _resident_peak(call: Callable[[], Any]) -> float | None:
-    """Rise of this process's resident-set high-water mark during a call (Linux)."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    _return_free_memory()
-    try:
-        reset.write_text("5")
-    except OSError:
-        return None
-    before = _status_kib(status, "VmRSS")
-    call()
-    return max(_status_kib(status, "VmHWM") - before, 0) / 1024
+def _latency(method: Method, side: int, device: torch.device) -> tuple[float, float]:
+    images = example(method, side, device)
+    found = latency(lambda: method(*images), device)
+    return found.median_ms, found.iqr_ms
 
 
-def _return_free_memory() -> None:
-    """Give freed blocks back to the system, so that reusing them shows as a rise (glibc; elsewhere nothing happens)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
-
-
-def _status_kib(status: Path, field: str) -> int:
-    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1])
-
-
-class _ElementCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up elementwise, reduction, FFT and linear-algebra work; convolutions and products are FlopCounterMode's."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__.rstrip("_")
-        self.total += _work(name, args, result)
-        return result
-
-
-def _work(name: str, args: tuple[Any, ...], result: Any) -> int:
-    first = next((item for item in args if isinstance(item, Tensor)), None)
-    out = result if isinstance(result, Tensor) else next((item for item in _items(result) if isinstance(item, Tensor)), None)
-    if first is None or out is None or name == "t" or name.startswith(MOVES) or "mm" in name or "convolution" in name:
-        return 0
-    if "fft" in name:
-        return int(5 * first.numel() * math.log2(max(first.shape[-1] * first.shape[-2], 2)))
-    if "linalg" in name or name in {"geqrf", "ormqr", "lu_unpack"}:
-        return int(first.numel() * first.shape[-1])
-    return first.numel() if any(word in name for word in REDUCTIONS) else out.numel()
-
-
-def _items(result: Any) -> tuple[Any, ...]:
-    return tuple(result) if isinstance(result, tuple | list) else ()
+def _peak(method: Method, side: int, device: torch.device) -> float | None:
+    images = example(method, side, device)
+    return peak_mib(lambda: method(*images), device)

@@ -88,8 +88,7 @@ def _context() -> BaseContext:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux":
         context = multiprocessing.get_context("forkserver")
-        # torch._dynamo is what counting operations imports on first use: 1.5 s that every cell would pay again.
-        context.set_forkserver_preload(["torch", "torch._dynamo", "bench.cells", "bench.evaluation", "bench.cost"])
+        context.set_forkserver_preload(["bench.preload"])
         return context
     return multiprocessing.get_context("spawn")
 

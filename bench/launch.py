@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bench.errors import TrainingInterruptedError, UsageError
 from bench.executors import InterruptedRunError, run_dask, run_local, run_together, warm_up
 from bench.experiment import Plan, Settings, expand_methods, plan, prepare
 from bench.live import Live
+from bench.schedule import batches, cores
 from bench.screen import console
 from bench.store import Record, Store
 from bench.tuning import Tuning
@@ -67,11 +67,11 @@ def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         if options.task and dataset.task != options.task:
             raise UsageError(f"--task {options.task} does not fit {dataset.key}, which is {dataset.task}")
     if not options.quiet or options.dry_run:
-        _announce(out, settings, planned)
+        _announce(out, settings, planned, options.workers)
     if options.dry_run:
         return 0
     _make_folder(settings.results)
-    for problem in prepare(planned, settings, store, settings.threads or 1):
+    for problem in prepare(planned, settings, store, settings.threads or cores()):
         out.print(problem, soft_wrap=True, markup=False)
     records = _execute(options, planned, out)
     failed = [*planned.broken, *(record for record in records if record["status"] != "ok")]
@@ -105,7 +105,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     except (ValueError, RuntimeError) as error:
         raise UsageError(str(error)) from error
     weights, collection = _weights(options.weights)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Settings(
         methods=expand_methods(options.methods, options.task),
         datasets=tuple(options.dataset),
@@ -123,7 +122,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         zoo=collection,
         device=device,
         tuning=Tuning(options.compile, options.layout, options.deterministic),
-        threads=options.threads or max(cores // options.workers, 1),
+        threads=options.threads,
         plugins=tuple(str(Path(name).resolve()) for name in options.plugin),
         force=options.force,
     )
@@ -135,10 +134,12 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
     try:
         with Live(out, options.quiet) as live:
             if distributed.size() > 1:
-                return run_together(planned.jobs, live)
-            if options.executor == "dask":
-                return run_dask(planned.jobs, live, options.scheduler, options.workers)
-            return run_local(planned.jobs, live, options.workers)
+                return [record for jobs, _ in batches(planned.jobs, 1, options.threads) for record in run_together(jobs, live)]
+            dask = options.executor == "dask"
+            groups = batches(planned.jobs, options.workers or 1 if dask else options.workers, options.threads)
+            if dask:
+                return [record for jobs, count in groups for record in run_dask(jobs, live, options.scheduler, count)]
+            return [record for jobs, count in groups for record in run_local(jobs, live, count)]
     except InterruptedRunError:
         out.print("interrupted; finished cells are kept, and the same command resumes the others")
         raise SystemExit(130) from None
@@ -156,7 +157,7 @@ def _weights(name: str | None) -> tuple[str | None, Path | None]:
     return str(folder), None
 
 
-def _announce(out: Console, settings: Settings, planned: Plan) -> None:
+def _announce(out: Console, settings: Settings, planned: Plan, workers: int | None) -> None:
     for name, dataset in planned.opened.items():
         simulated = dataset.source == "simulated"
         source = "[bold]SIMULATED data[/] (embedded twin)" if simulated else f"{dataset.source} data"
@@ -164,9 +165,10 @@ def _announce(out: Console, settings: Settings, planned: Plan) -> None:
         out.print(f"{name}: {source}, {dataset.sensor.title}, ratio {dataset.sensor.ratio}, protocol {rules}")
     for notice in planned.notices:
         out.print(f"note: {notice}", soft_wrap=True, markup=False)
-    out.print(f"device {settings.device}, {settings.threads} thread(s), results in {settings.results}/")
-    groups = (("run", [job.cell for job in planned.jobs]), ("done before", planned.done))
-    for label, cells in groups:
+    groups = batches(planned.jobs, workers, settings.threads)
+    shares = [f"{count} at a time, {jobs[0].threads} thread(s) each" for jobs, count in groups]
+    out.print(f"device {settings.device}, cells {', then '.join(shares) or 'all done'}, results in {settings.results}/")
+    for label, cells in (("run", [job.cell for job in planned.jobs]), ("done before", planned.done)):
         if cells:
             out.print(f"{label}: " + ", ".join(str(cell) for cell in cells), soft_wrap=True, markup=False)
     for cell, reason in planned.skipped:

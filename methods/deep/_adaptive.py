@@ -55,6 +55,12 @@ def adaptive_conv(x: Tensor, code: Tensor, expand: Tensor, expand_bias: Tensor, 
     return _convolve(x, code, (expand.flatten(1).T, expand_bias), weight, bias)
 
 
+def padding_positions(x: Tensor, size: int) -> int:
+    """Positions between image rows that are computed too, for an input (B, C, H, W) and kernels of size x size."""
+    batch, _, height, width = x.shape
+    return _Grid(batch, height, width, size).span - batch * height * width
+
+
 def _convolve(x: Tensor, code: Tensor, expand: tuple[Tensor, Tensor] | None, weight: Tensor, bias: Tensor) -> Tensor:
     # Autocast does not reach the products that write into buffers, so its type is applied here.
     device = x.device.type

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods.deep._adaptive import shared_adaptive_conv
+from methods.deep._adaptive import padding_positions, shared_adaptive_conv
 from methods.deep._layers import Pointwise, convolution
 
 TAPS = 9
@@ -28,6 +28,10 @@ class TapWeightedConvolution(nn.Module):
     def contract(self, x: Tensor, taps: Tensor) -> Tensor:
         """Convolve x (B, inputs, H, W), each pixel with its own tap weights (B, 9, H, W), into (B, outputs, H, W)."""
         return shared_adaptive_conv(x, taps, self.weight, self.weight.new_zeros(len(self.weight)))
+
+    def padding_macs(self, x: Tensor) -> int:
+        """Products of `contract` with the zeros between image rows, which the definition does not know."""
+        return self.weight.numel() * padding_positions(x, 3)
 
     def contract_globally(self, x: Tensor, taps: Tensor) -> Tensor:
         """Convolve x (B, inputs, H, W), each image with its own tap weights (B, 9, 1, 1), into (B, outputs, H, W)."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from imaging import Sensor
 from methods.base import Network, register
-from methods.deep._adaptive import adaptive_conv, shared_adaptive_conv
+from methods.deep._adaptive import adaptive_conv, padding_positions, shared_adaptive_conv
 from methods.deep._layers import (
     AdaptiveWeightedFusion,
     DilatedDepthwise,
@@ -137,6 +137,11 @@ class CrossFusion(nn.Module):
         middle = shared_adaptive_conv(details * spectral, self.frequency(details), self.inner.weight, self.inner.bias)
         code, expand = self.select(middle), self.select.expand
         return adaptive_conv(middle * spectral, code, expand.weight, expand.bias, self.outer.weight, self.outer.bias)
+
+    def padding_macs(self, details: Tensor, image: Tensor) -> int:
+        """Products with the zeros between image rows, which the definition does not know."""
+        weights = (self.inner.weight, self.select.expand.weight, self.outer.weight)
+        return sum(weight.numel() for weight in weights) * padding_positions(details, self.inner.weight.shape[-1])
 
 
 class DetailInjection(nn.Module):

@@ -32,6 +32,10 @@ class SpectralAdaptiveConvolution(TapWeightedConvolution):
         """Map (B, inputs, H, W) to (B, outputs, H, W)."""
         return self.contract_globally(x, self.taps(x)) + self.bias(x)
 
+    def padding_macs(self, x: Tensor) -> int:
+        """None: one kernel for a whole image is an ordinary convolution."""
+        return 0
+
 
 class MixedAdaptiveConvolution(TapWeightedConvolution):
     """AFM: tap weights per pixel, from three mixed attentions in a row, times tap weights per image; no bias."""
