@@ -3,8 +3,8 @@
 What is counted is what is executed, operator by operator, for classic methods too:
 
 - convolutions and matrix products: `torch.utils.flop_counter`; a MAC is one multiplication with its addition, two FLOPs,
-- elementwise work: one FLOP for every output element and arithmetic operation, transcendental functions one as well; comparisons
-  count, selections, copies and integer work do not; complex products count 6, other complex work 2,
+- elementwise work: one FLOP for every output element and operation, square roots, exponentials and comparisons too; sigmoid, tanh
+  and their like 4; complex products 6, other complex work 2; selections, copies and integer work nothing,
 - reductions one for every input element (variance 4, norms 2), softmax 5, normalisation layers 7 (fixed statistics: 2),
 - pooling one for every element of a window, bilinear interpolation 7 and bicubic 35 for every output element,
 - sorting n log2 n, FFT of n samples 5 n log2 n (half of it where one side is real),
@@ -26,7 +26,8 @@ from torch.utils.flop_counter import flop_registry
 # Operations that move, select, create or compare shapes, and integer work.
 _FREE = frozenset(
     """
-    _conj _conj_physical _local_scalar_dense _reshape_alias _to_copy _unsafe_index _unsafe_view _assert_async _linalg_check_errors alias arange argwhere as_strided bernoulli bincount
+    _conj _conj_physical _local_scalar_dense _reshape_alias _to_copy _unsafe_index _unsafe_view _assert_async
+    _linalg_check_errors alias arange argwhere as_strided bernoulli bincount
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_xor cat clone complex constant_pad_nd contiguous copy copysign
     detach diag_embed diagonal diagonal_copy diagonal_scatter dropout empty empty_like empty_permuted empty_strided equal expand
     expand_copy eye fill fill_diagonal flip full full_like gather im2col index index_copy index_put index_select is_nonzero
@@ -122,6 +123,11 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.macs = 0
         self.elements = 0.0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would import its compiler (1.5 s of every cell) to keep it from compiling this class; nothing here is compiled.
+        return False
+
     @property
     def flops(self) -> int:
         """Floating-point operations: two for every MAC, and the others."""
@@ -164,7 +170,7 @@ def skip_padding(network: nn.Module, counter: OperationCounter) -> Iterator[None
 
 
 def _product(packet: Any) -> Callable[..., Any] | None:
-    """torch's formula for a product; in-place forms (`baddbmm_`) cost what the others do."""
+    """Torch's formula for a product; in-place forms (`baddbmm_`) cost what the others do."""
     if packet in flop_registry:
         return flop_registry[packet]
     name = getattr(packet, "__name__", "")

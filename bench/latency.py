@@ -56,7 +56,7 @@ def _wall(call: Callable[[], Any]) -> Callable[[], float]:
 def _cuda(call: Callable[[], Any], device: torch.device) -> Callable[[], float]:
     def once() -> float:
         with torch.cuda.device(device):
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             torch.cuda.synchronize(device)
             start.record()
             call()

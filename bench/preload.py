@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import scipy.io
-import torch
+import torch.fx.experimental.symbolic_shapes
 
 import bench.cells
 import bench.cost

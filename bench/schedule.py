@@ -29,7 +29,7 @@ def batches(jobs: Sequence[Job], workers: int | None, threads: int | None) -> li
             the cores, as memory allows.
         threads: of a cell as the user says; None: cores / cells at a time.
     """
-    if workers is not None:
+    if workers is not None and jobs:
         return [(_with_threads(jobs, threads or cores() // workers), workers)]
     light = [job for job in jobs if not job.trains and job.device == "cpu"]
     heavy = [job for job in jobs if job.trains or job.device != "cpu"]

@@ -4,33 +4,10 @@ import pytest
 import torch
 
 import methods
-from bench.cost import count, example, latency, measure
+from bench.cost import example, measure, parameters
+from bench.latency import latency
+from bench.memory import peak_mib
 from imaging import sensors
-from methods.base import Method
-
-
-class _Net(Method):
-    def __init__(self, layer):
-        super().__init__(sensor=sensors.get("qb"))
-        self.layer = layer
-
-    def forward(self, ms, lms, guide):
-        return self.layer(lms)
-
-
-@pytest.mark.parametrize(
-    ("layer", "macs", "elements"),
-    [
-        (torch.nn.Conv2d(4, 4, 3, padding=1, bias=False), 4 * 4 * 9 * 64 * 64, 0),
-        (torch.nn.Conv2d(4, 8, 1, bias=False), 4 * 8 * 64 * 64, 0),
-        (torch.nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), 4 * 9 * 64 * 64, 0),
-        (torch.nn.ReLU(), 0, 4 * 64 * 64),
-        (torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Sigmoid()), 0, 2 * 4 * 64 * 64),
-        (torch.nn.Linear(64, 10, bias=False), 4 * 64 * 64 * 10, 0),
-    ],
-)
-def test_hand_counts(layer, macs, elements):
-    assert count(_Net(layer), 64) == (macs, 2 * macs + elements)
 
 
 def test_example_rounds_up_to_the_ratio():
@@ -59,7 +36,23 @@ def test_cuda_latency_is_measured_on_the_card():
     assert found["cuda_device"] == torch.cuda.get_device_name(device)
 
 
-def test_latency_is_positive():
-    median, iqr = latency(methods.create("toy-copy", sensor=sensors.get("qb")), 64, torch.device("cpu"))
-    assert median > 0
-    assert iqr >= 0
+def test_latency_has_a_spread_and_puts_the_threads_back():
+    before = torch.get_num_threads()
+    seen = []
+    found = latency(lambda: seen.append(torch.get_num_threads()), torch.device("cpu"), seconds=0.0, threads=before + 1)
+    assert found.median_ms >= 0
+    assert found.iqr_ms >= 0
+    assert found.repeats == len(seen) - 1 == 3
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+def test_fixed_parameters_are_told_apart():
+    method = methods.create("toy-net", sensor=sensors.get("qb"))
+    method.conv.bias.requires_grad_(False)
+    assert parameters(method) == {"parameters": 4 * 5 * 9 + 4, "parameters_fixed": 4}
+
+
+def test_memory_of_a_call_is_seen():
+    found = peak_mib(lambda: torch.ones(2**26), torch.device("cpu"))
+    assert found is None or 200 < found < 320
