@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from bench import leaderboard
+from bench.cautions import cautions, letters
 from bench.columns import (
     SOURCES,
     SPLITS,
@@ -24,28 +25,13 @@ from bench.columns import (
     remarks,
 )
 from bench.store import Store, write_atomically
+from bench.tex import escape, sentence, symbol
 
-SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
-SPECIAL |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"}
-SPECIAL |= {
-    "°": r"$^\circ$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "−": "$-$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "·": r"$\cdot$",
-}
-SPECIAL |= {"≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\rightarrow$", "∞": r"$\infty$", "²": "$^2$", "³": "$^3$", "µ": r"$\mu$"}
-SPECIAL |= {"–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\dots{}", "√": r"$\surd$", "∈": r"$\in$"}
-GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
-GREEK += "varsigma sigma tau upsilon phi chi psi omega"
-SPECIAL |= {chr(0x3B1 + number): "o" if name == "o" else f"$\\{name}$" for number, name in enumerate(GREEK.split())}
-CAPITALS = {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi"}
-SPECIAL |= {letter: f"$\\{name}$" for letter, name in (CAPITALS | {"Ω": "Omega"}).items()}
-# Latin letters that LaTeX's default font encoding cannot compose.
-UNPRINTABLE = frozenset("ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+Groups = list[tuple[str, list[Column]]]
+# Of best and second best.
+MARKS = ("%s", r"\textbf{%s}", r"\underline{%s}")
+NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?")
+
 # Width of a table: its own, but at most that of the text.
 SHRUNK = r"\ifdim\width>\textwidth\textwidth\else\width\fi"
 # Letters of a failure's reason in a table; a longer line would shrink all numbers. The CSV file has the whole.
@@ -57,28 +43,37 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage{graphicx}
 \setlength{\abovecaptionskip}{0pt}
 \setlength{\belowcaptionskip}{6pt}
-\begin{document}
+"""
+SIUNITX = r"""\usepackage{siunitx}
+\sisetup{mode=text,reset-text-series=false,group-digits=none}
+\sisetup{table-number-alignment=right,table-text-alignment=right}
 """
 
 
 def write(store: Store, frame: pd.DataFrame | None = None, siunitx: bool = False) -> list[Path]:
-    """Write one quality and one cost table a dataset and `all.tex`, a document with all of them, to `<root>/tables`."""
+    """Write one quality and one cost table a dataset and `all.tex`, a document with all of them, to `<root>/tables`.
+
+    Args:
+        store: the results.
+        frame: their leaderboard, where it has been built already.
+        siunitx: align numbers at the decimal point with the package siunitx (3 or newer) instead of at their right ends.
+    """
     frame = leaderboard.build(store) if frame is None else frame
     tables: dict[str, str] = {}
     for name, part in leaderboard.groups(frame):
-        tables[name] = quality_table(part, f"tab:{name}")
-        tables[f"{name}_cost"] = cost_table(part, f"tab:{name}-cost")
+        tables[name] = quality_table(part, f"tab:{name}", siunitx)
+        tables[f"{name}_cost"] = cost_table(part, f"tab:{name}-cost", siunitx)
     inputs = "".join(f"\\input{{{name}}}\n" for name in tables) or "There are no results yet.\n"
     folder = store.root / "tables"
     files = {folder / f"{name}.tex": text for name, text in tables.items()} | {
-        folder / "all.tex": f"{PREAMBLE}{inputs}\\end{{document}}\n"
+        folder / "all.tex": f"{PREAMBLE}{SIUNITX if siunitx else ''}\\begin{{document}}\n{inputs}\\end{{document}}\n"
     }
     for path, text in files.items():
         write_atomically(path, text.encode())
     return list(files)
 
 
-def quality_table(part: pd.DataFrame, label: str) -> str:
+def quality_table(part: pd.DataFrame, label: str, siunitx: bool = False) -> str:
     """The indices of one table of the leaderboard, mean and standard deviation, as a float with caption and notes."""
     columns = {split: index_columns(part, split) for split in SPLITS}
     groups = [(title, columns[split]) for split, title in SPLITS.items() if columns[split]]
@@ -86,27 +81,29 @@ def quality_table(part: pd.DataFrame, label: str) -> str:
         f"{data_title(part)}. Mean ± standard deviation over {counts(part)}. Best in bold, second best underlined. "
         f"Protocol {part.iloc[0]['protocol']}."
     )
-    notes = dict.fromkeys((column.title, column.convention) for _, group in groups for column in group if column.convention)
-    text = " ".join(f"{symbol(title)}: {escape(convention)}." for title, convention in notes)
-    zoo = " ".join(f"{escape(line)}." for line in origins(part))
-    return _float(part, groups, caption, label, f"{f'Conventions of the indices. {text}' if text else ''} {zoo}".strip())
+    titled = dict.fromkeys((column.title, column.convention) for _, group in groups for column in group if column.convention)
+    notes = [f"{symbol(title)}: {sentence(convention)}." for title, convention in titled]
+    notes = [f"Conventions of the indices. {' '.join(notes)}"] if notes else []
+    notes += [f"{escape(line)}." for line in origins(part)]
+    notes += [escape(caution) for caution in cautions(part)]
+    return _float(part, groups, caption, label, notes, siunitx)
 
 
-def cost_table(part: pd.DataFrame, label: str) -> str:
+def cost_table(part: pd.DataFrame, label: str, siunitx: bool = False) -> str:
     """Parameters, operations, latency and memory of one table of the leaderboard."""
     row = part.iloc[0]
     caption = (
         f"Cost on {data_title(part)}: MACs, FLOPs and latency for a guide of 256 × 256 pixels (batch 1), peak memory for "
         f"512 × 512. {machines(part) or 'Nothing was measured'}. Protocol {row['protocol']}."
     )
-    return _float(part, [("", cost_columns(part))], caption, label, "")
+    return _float(part, [("", cost_columns(part))], caption, label, [], siunitx)
 
 
-def _float(part: pd.DataFrame, groups: list[tuple[str, list[Column]]], caption: str, label: str, notes: str) -> str:
+def _float(part: pd.DataFrame, groups: Groups, caption: str, label: str, notes: list[str], siunitx: bool) -> str:
     lines = [r"\begin{table*}[p]", r"\centering", f"\\caption{{{_loud(escape(caption))}}}", f"\\label{{{label}}}"]
-    lines += [f"\\resizebox{{{SHRUNK}}}{{!}}{{%", f"{_tabular(part, groups).strip()}%", "}"]
+    lines += [f"\\resizebox{{{SHRUNK}}}{{!}}{{%", f"{_tabular(part, groups, siunitx)}%", "}"]
     if notes:
-        lines += [r"\par\smallskip", f"\\parbox{{\\textwidth}}{{\\footnotesize {notes}}}"]
+        lines += [r"\par\smallskip", f"\\parbox{{\\textwidth}}{{\\footnotesize {' '.join(notes)}}}"]
     return "\n".join([*lines, r"\end{table*}", ""])
 
 
@@ -115,74 +112,92 @@ def _loud(caption: str) -> str:
     return caption.replace(simulated, f"\\textbf{{{simulated}}}")
 
 
-def _tabular(part: pd.DataFrame, groups: list[tuple[str, list[Column]]]) -> str:
+def _tabular(part: pd.DataFrame, groups: Groups, siunitx: bool) -> str:
     good = part[part["status"] == "ok"]
-    cells = {("", "Method"): [escape(title) for title in good["title"]]}
-    for title, columns in groups:
-        cells |= {(title, _header(column)): _cells(good, column) for column in columns}
-    if len(cells) == 1:
-        cells["", "Result"] = ["no index was computed"] * len(good)
-    body = pd.DataFrame(cells, dtype=object)
-    width = body.shape[1] - 1
-    text = str(body.style.hide(axis="index").to_latex(column_format="l" + "r" * width, hrules=True, multicol_align="c"))
-    if any(title for title, _ in groups):
-        text = _add_rules(text, [len(columns) for _, columns in groups])
-    else:
-        text = re.sub(r"(?<=\\toprule\n).*\\\\\n", "", text, count=1)
-    failed = [
-        (title, textwrap.shorten(reason, REASON, placeholder=" ...")) for title, reason in remarks(part[part["status"] != "ok"])
+    blocks = [[_block(good, column, siunitx) for column in columns] for _, columns in groups]
+    flat = [block for row in blocks for block in row] or [_Block(["r"], "Result", [["no index was computed"]] * len(good))]
+    heads = [r"\toprule"]
+    compared = any(title for title, _ in groups)
+    if compared:
+        heads += _spans([title for title, _ in groups], [sum(len(block.kinds) for block in row) for row in blocks])
+    heads += [" & ".join(["Method", *(block.header() for block in flat)]) + r" \\", r"\midrule"]
+    names = [
+        escape(title) + (f"$^{{\\mathrm{{{letter}}}}}$" if letter and compared else "")
+        for title, letter in zip(good["title"], letters(good), strict=True)
     ]
-    span = f"\\multicolumn{{{width}}}{{l}}"
-    rows = "".join(f"{escape(title)} & {span}{{failed: {escape(reason)}}} \\\\\n" for title, reason in failed)
-    return text.replace("\\bottomrule", f"{rows}\\bottomrule")
+    rows = [[name, *(cell for block in flat for cell in block.rows[number])] for number, name in enumerate(names)]
+    kinds = [kind for block in flat for kind in block.kinds]
+    lines = [f"\\begin{{tabular}}{{l{''.join(kinds)}}}", *heads, *(" & ".join(row) + r" \\" for row in rows)]
+    return "\n".join([*lines, *_failures(part, len(kinds)), r"\bottomrule", r"\end{tabular}"])
 
 
-def _add_rules(text: str, widths: list[int]) -> str:
-    """Short rules below the two headings, which Styler cannot draw."""
-    rules, first = "", 2
+def _spans(titles: list[str], widths: list[int]) -> list[str]:
+    """The upper headings, and short rules below them."""
+    first, rules = 2, ""
     for width in widths:
         rules += f"\\cmidrule(lr){{{first}-{first + width - 1}}}"
         first += width
-    return re.sub(r"(\\toprule\n.*\\\\\n)", lambda found: f"{found[1]}{rules}\n", text, count=1)
+    return [
+        "".join(f" & \\multicolumn{{{width}}}{{c}}{{{title}}}" for title, width in zip(titles, widths, strict=True)) + r" \\",
+        rules,
+    ]
 
 
-def _header(column: Column) -> str:
-    unit = f" ({escape(column.unit)})" if column.unit else ""
-    return f"{symbol(column.title)}{unit} {escape(column.arrow)}".strip()
+def _failures(part: pd.DataFrame, width: int) -> list[str]:
+    failed = remarks(part[part["status"] != "ok"])
+    short = [(title, textwrap.shorten(reason, REASON, placeholder=" ...")) for title, reason in failed]
+    return [f"{escape(title)} & \\multicolumn{{{width}}}{{l}}{{failed: {escape(reason)}}} \\\\" for title, reason in short]
 
 
-def _cells(part: pd.DataFrame, column: Column) -> list[str]:
+@dataclass(frozen=True)
+class _Block:
+    """One column of numbers as one or two columns of a tabular: their kinds, the title, the cells of each row."""
+
+    kinds: list[str]
+    title: str
+    rows: list[list[str]]
+
+    def header(self) -> str:
+        aligned = self.kinds[0] != "r"
+        return (
+            f"\\multicolumn{{{len(self.kinds)}}}{{{'c' if len(self.kinds) > 1 else 'r'}}}{{{self.title}}}"
+            if aligned
+            else self.title
+        )
+
+
+def _block(part: pd.DataFrame, column: Column, siunitx: bool) -> _Block:
     values = column.values(part)
     spread = part.get(f"{column.name}_std", pd.Series(float("nan"), part.index))
-    marks = {row: (r"\textbf{%s}", r"\underline{%s}")[place - 1] for row, place in places(column, values).items()}
-    cells: list[str] = []
-    for (row, value), deviation in zip(values.items(), spread, strict=True):
-        text = "--" if pd.isna(value) else column.text(value)
-        mean = marks.get(row, "%s") % text
-        cells.append(mean if pd.isna(deviation) else f"{mean} {{\\scriptsize $\\pm$ {column.text(deviation)}}}")
-    return cells
+    found = places(column, values)
+    means = ["--" if pd.isna(value) else column.text(value) for value in values]
+    spreads = ["" if pd.isna(value) else f"{{\\scriptsize $\\pm$ {column.text(value)}}}" for value in spread]
+    title = f"{symbol(column.title)}{f' ({escape(column.unit)})' if column.unit else ''} {escape(column.arrow)}".strip()
+    if not siunitx:
+        marked = [MARKS[found.get(row, 0)] % mean for row, mean in zip(values.index, means, strict=True)]
+        return _Block(["r"], title, [[f"{mean} {after}".strip()] for mean, after in zip(marked, spreads, strict=True)])
+    kinds = [_aligned(means)]
+    decimals = max(len(mean.partition(".")[2]) for mean in means)
+    marked = [_mark(mean, found.get(row, 0), decimals) for row, mean in zip(values.index, means, strict=True)]
+    if not any(spreads):
+        return _Block(kinds, title, [[mean] for mean in marked])
+    return _Block([*kinds, r"@{\,}l"], title, [list(row) for row in zip(marked, spreads, strict=True)])
 
 
-def symbol(title: str) -> str:
-    """A title whose first underscore starts a subscript, in LaTeX: D_λ,K becomes a D with the index λ,K."""
-    base, underscore, index = title.partition("_")
-    return f"{escape(base)}$_{{\\mathrm{{{_plain(index)}}}}}$" if underscore and index else escape(title)
+def _aligned(means: list[str]) -> str:
+    """Kind of a column that aligns these numbers at the decimal point; its width is that of the longest parts."""
+    numbers = [NUMBER.fullmatch(mean) for mean in means]
+    parts = [(found[1], found[2], len(found[3] or "")) for found in numbers if found]
+    sign = "-" if any(minus for minus, _, _ in parts) else ""
+    whole, decimals = (max((size, *sizes)) for size, sizes in ((1, [len(p[1]) for p in parts]), (0, [p[2] for p in parts])))
+    return f"S[table-format={sign}{whole}.{decimals}]"
 
 
-def _plain(text: str) -> str:
-    """Text inside math mode."""
-    return escape(text).replace("$", "")
-
-
-def escape(text: str) -> str:
-    """Any text as LaTeX that pdflatex compiles; characters it cannot print become "?"."""
-    return "".join(SPECIAL.get(character) or _printable(character) for character in text)
-
-
-def _printable(character: str) -> str:
-    if character.isspace():
-        return " "
-    if character.isascii() or (character.isalpha() and character < "\u0180" and character not in UNPRINTABLE):
-        return character if character.isprintable() else "?"
-    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return "".join(SPECIAL.get(letter, letter) for letter in plain) if plain.isprintable() and plain else "?"
+def _mark(mean: str, place: int, decimals: int) -> str:
+    if not NUMBER.fullmatch(mean):
+        return f"{{{mean}}}"
+    # siunitx cannot read an underlined number: it is set as text, which stands at the right edge; invisible digits fill up.
+    own = mean.partition(".")[2]
+    missing = ("" if own or not decimals else ".") + "0" * (decimals - len(own))
+    filler = f"\\phantom{{{missing}}}" if missing else ""
+    return ("%s", r"\bfseries %s", f"{{\\underline{{%s}}{filler}}}")[place] % mean

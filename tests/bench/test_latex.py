@@ -2,10 +2,12 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bench import latex, leaderboard
+from bench.columns import SPLITS, cost_columns, index_columns
 from bench.store import Store
 from tests.bench.fake_store import PROTOCOL, SCORES, add, fail
 
@@ -137,6 +139,61 @@ def test_the_document_compiles_whatever_the_names(store):
     assert paths[-1].name == "all.tex"
     assert all(path.is_file() for path in paths)
     assert len(compile_tables(store.root / "tables")) >= 1
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Eight images and three methods that differ on each of them."""
+    store = Store(tmp_path)
+    hard = np.random.default_rng(0).normal(5, 1, 8)
+    for number, (method, costs) in enumerate((("net", 1234.5), ("gsa", 7.25), ("exp", 0.004321))):
+        scores = {"ergas": hard + number, "psnr": 36 - hard - number, "sam": [10.0] * 8, "hqnr": [0.9 - number / 10] * 4}
+        add(store, method, scores, counts={"reduced": 8, "full": 4}, cost={"cpu_ms_256": costs})
+    return store
+
+
+def test_groups_are_letters_behind_the_names_and_notes_say_what_cannot_be_concluded(many):
+    latex.write(many)
+    text = (many.root / "tables" / f"{NAME}.tex").read_text()
+    assert [row[0] for row in rows(text)] == [
+        f"{name}$^{{\\mathrm{{{letter}}}}}$" for name, letter in zip(("NET", "GSA", "EXP"), "abc", strict=False)
+    ]
+    assert "cannot be told apart" in text
+    assert "4 images at full resolution cannot show" in text
+    assert rows((many.root / "tables" / f"{NAME}_cost.tex").read_text())[0][0] == "NET"
+
+
+@pytest.mark.parametrize("siunitx", [False, True])
+def test_the_rows_of_the_compiled_pdf_are_those_of_the_csv(many, siunitx):
+    leaderboard.write(many)
+    latex.write(many, siunitx=siunitx)
+    folder = many.root / "tables"
+    compile_tables(folder)
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext not installed; the document was compiled only")
+    done = subprocess.run(["pdftotext", "-layout", "all.pdf", "-"], cwd=folder, capture_output=True, text=True, check=True)
+    printed: dict[str, list[list[str]]] = {}
+    for line in done.stdout.splitlines():
+        if name := re.match(r"\s*(NET|GSA|EXP)[abc]?\s", line):
+            printed.setdefault(name[1], []).append(re.findall(r"\d+(?:\.\d+)?", line[name.end() :]))
+    csv = pd.read_csv(many.root / "leaderboard.csv")
+    assert list(printed) == csv["title"].tolist()
+    indices = [column for split in SPLITS for column in index_columns(csv, split)]
+    for _, row in csv.iterrows():
+        quality, cost = printed[row["title"]]
+        assert quality == [column.text(row[f"{column.name}_{part}"]) for column in indices for part in ("mean", "std")]
+        assert cost == [column.text(row[column.name]) for column in cost_columns(csv) if pd.notna(row[column.name])]
+
+
+def test_siunitx_columns_are_as_wide_as_their_numbers_and_marks_stay(many):
+    latex.write(many, siunitx=True)
+    text = (many.root / "tables" / f"{NAME}.tex").read_text()
+    assert r"S[table-format=2.3]@{\,}l" in text
+    assert r"\bfseries" in text
+    cost = (many.root / "tables" / f"{NAME}_cost.tex").read_text()
+    assert "S[table-format=4.5]" in cost
+    assert r"{\underline{7.25}\phantom{000}}" in cost
+    assert r"\usepackage{siunitx}" in (many.root / "tables" / "all.tex").read_text()
 
 
 def test_an_empty_store_gives_a_document_that_compiles(tmp_path):
