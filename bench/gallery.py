@@ -149,14 +149,13 @@ def busiest(guide: Array) -> Window:
 
 def _column(axes: list[Axes], panel: Panel, window: Window, peak: float) -> Any:
     from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
 
     colours, zoom, error = axes
     for axis in axes:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} if panel.colours.ndim == 2 else {}
-    _overview(colours, panel.colours, **grey)
+    overview(colours, panel.colours, **grey)
     rows, columns = window
     corner, side = (columns.start - 0.5, rows.start - 0.5), rows.stop - rows.start
     colours.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=style.BOX, linewidth=0.8))
@@ -165,14 +164,11 @@ def _column(axes: list[Axes], panel: Panel, window: Window, peak: float) -> Any:
     zoom.spines[:].set(visible=True, color=style.BOX, linewidth=0.8)
     if panel.error is None:
         return None
-    outline = [withStroke(linewidth=1.2, foreground="black")]
-    error.text(
-        0.03, 0.03, f"{panel.error.mean():.1f}", transform=error.transAxes, color="white", fontsize=6, path_effects=outline
-    )
-    return _overview(error, panel.error, cmap=style.ERRORS, vmin=0, vmax=peak)
+    style.corner(error, f"{panel.error.mean():.1f}")
+    return overview(error, panel.error, cmap=style.ERRORS, vmin=0, vmax=peak)
 
 
-def _overview(axis: Axes, image: Array, **options: Any) -> AxesImage:
+def overview(axis: Axes, image: Array, **options: Any) -> AxesImage:
     """Show a whole image; one that has several pixels a dot is averaged over blocks first, in the coordinates of the original."""
     height, width = image.shape[:2]
     step = max(max(height, width) // OVERVIEW, 1)

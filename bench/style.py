@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Inches: the text width of a two-column journal page.
 PAGE_WIDTH = 7.16
@@ -12,7 +15,10 @@ DPI = {"pdf": 250, "png": 160}
 TEXT = "#222222"
 MUTED = "#767676"
 BOX = "#ffd400"
+GRID = "#e6e6e6"
 ERRORS = "magma"
+DETAIL = "gray"
+BANDS = "viridis"
 # Okabe and Ito, Color Universal Design, 2008; black and yellow are left out, they are text and window.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -58,3 +64,23 @@ def families(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     order = [*FAMILIES, *unknown]
     count = len(COLOURS)
     return {name: (COLOURS[i % count], MARKERS[(i + i // count) % count]) for i, name in enumerate(order)}
+
+
+def corner(axes: Axes, text: str, top: bool = False) -> None:
+    """A line of white text with a black outline in the left corner of an image, at its bottom or top."""
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=1.2, foreground="black")]
+    place = (0.03, 0.97) if top else (0.03, 0.03)
+    vertical = "top" if top else "bottom"
+    axes.text(*place, text, transform=axes.transAxes, color="white", fontsize=6, va=vertical, path_effects=outline)
+
+
+def plain_log(axis: Any) -> None:
+    """Ticks of a logarithmic axis as plain numbers; within one decade and a half the intermediate ones too."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    close = high / max(low, 1e-300) < 30
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 1)) if close else NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
