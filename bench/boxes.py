@@ -48,7 +48,7 @@ def draw(part: pd.DataFrame, found: pd.DataFrame) -> Figure | None:
 
 
 class _Page:
-    """Places panels on the page, measured in inches from its top left corner: constrained layout takes seconds for many panels."""
+    """Places panels, measured in inches from the top left corner of the page: constrained layout takes seconds for so many."""
 
     def __init__(self, count: int, part: pd.DataFrame) -> None:
         from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ class _Page:
         looks = style.families(part["family"])
         known = [name for name in looks if name in set(part["family"])]
         patches = [Patch(facecolor=looks[name][0], alpha=0.55, label=name.replace("_", " ") or "other") for name in known]
-        self.figure.legend(handles=patches, loc="lower left", ncols=3, frameon=False, borderaxespad=0.1)
+        self.figure.legend(handles=patches, loc="lower left", ncols=len(patches), frameon=False, borderaxespad=0.1)
 
     def axes(self, number: int) -> Axes:
         row, column = divmod(number, self.columns)

@@ -30,7 +30,7 @@ def draw(cells: Iterable[tuple[Cell, Record]], title: str) -> Figure | None:
         return None
     figure = Figure(figsize=(style.PAGE_WIDTH, 2.1), layout="constrained")
     titles = list(dict.fromkeys(str(record["method"].get("title") or cell.method) for cell, record in trained))
-    looks = dict(zip(titles, ((colour, dash) for dash, colour in product(DASHES, style.COLOURS)), strict=False))
+    looks = dict(zip(titles, ((colour, dash) for dash, colour in product(DASHES, style.COLOURS[1:])), strict=False))
     grid: Any = figure.subplots(1, len(PANELS))
     for axes, (name, label) in zip(grid, PANELS, strict=True):
         named: set[str] = set()

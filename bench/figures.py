@@ -1,93 +1,138 @@
-"""Figures derived from the store: fused images side by side, and accuracy against cost.
+"""Figures derived from the store; which there are and what each is drawn from.
 
-Every figure is written as PNG and PDF and names data source and protocol. A figure whose inputs did not change is left alone:
-the PNG carries a hash of them.
+Every figure is written as PNG and PDF and names data source and protocol.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bench import gallery, leaderboard, scatter, style
+from bench import boxes, curves, details, gallery, leaderboard, ranks, scatter, sensor_plot
 from bench.columns import SPLITS, data_title
-from bench.store import Cell, Store, write_atomically
+from bench.figure_files import Drawing, state
+from bench.samples import GROUP, data_of, samples
+from bench.store import Cell, Record, Store
 from catalogue import UnknownNameError
 from imaging import sensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HASH = "Inputs"
-DRAWN_BY = [Path(__file__).with_name(name) for name in ("figures.py", "gallery.py", "scatter.py", "style.py", "columns.py")]
+Arrays = dict[str, np.ndarray]
+# Reference images, and fused images by title.
+Kept = tuple[Arrays, dict[str, Arrays]]
 
 
 def write(store: Store, frame: pd.DataFrame | None = None, fast: bool = False) -> list[Path]:
-    """Write all figures of a store below `<root>/figures` and return their paths.
+    """Write the figures of a store below `<root>/figures` and return their paths.
 
-    `<protocol>_<dataset>_<split>-<index>` shows the images kept for figures, `<protocol>_<dataset>_cost` accuracy against cost.
+    For each table of the leaderboard, `<protocol>_<dataset>_` followed by `<split>-<index>` (images kept for figures, side by
+    side), `<split>-<index>_detail` (detail and error of the two best), `cost`, `cuda`, `flops`, `parameters` (accuracy against
+    cost), `boxes` (every image), `ranks` (critical differences) and `training`; and `sensor_<key>`.
+
+    Args:
+        store: the results.
+        frame: their leaderboard, where it has been built already.
+        fast: draw the first image of each split, `cost` and `boxes` only, and remove the others where they are out of date.
     """
     frame = leaderboard.build(store) if frame is None else frame
+    found = samples(store)
+    cells = [(cell, record) for cell, record in store.cells() if record["status"] == "ok"]
     paths: list[Path] = []
     for name, part in leaderboard.groups(frame):
         good = part[part["status"] == "ok"]
         if len(good):
-            paths += _write_images(store, name, good) + _write_cost(store, name, good)
+            mine = [(cell, record) for cell, record in cells if _belongs(cell, record, good.iloc[0])]
+            for drawing in _drawings(store, name, good, found, mine):
+                paths += drawing.update(fast)
+    for key in sorted(set(frame["sensor"]) & set(sensors.names())):
+        sensor = sensors.get(key)
+        drawing = Drawing(store.root / "figures" / f"sensor_{key}", state(repr(sensor)), partial(sensor_plot.draw, sensor), False)
+        paths += drawing.update(fast)
     return paths
 
 
-def _write_images(store: Store, name: str, part: pd.DataFrame) -> list[Path]:
-    protocol, dataset = part.iloc[0]["protocol"], part.iloc[0]["dataset"]
-    cells = _cells(store, part)
-    files = [store.root / protocol / dataset / "reference.npz", *(store.folder(cell) / "images.npz" for cell in cells.values())]
-    state = _state(part[["title", "rank"]], files)
-    stems = {key: store.root / "figures" / f"{name}_{key}" for key in _keys(files[0])}
-    if all(_is_current(stem, state) for stem in stems.values()):
-        return [path for stem in stems.values() for path in _outputs(stem)]
-    reference = store.reference(protocol, dataset)
-    images = {title: store.images(cell) for title, cell in cells.items()}
-    paths: list[Path] = []
-    for key, stem in stems.items():
-        paths += _save(_draw(part, key, reference, images), stem, state)
-    return paths
+def _belongs(cell: Cell, record: Record, row: pd.Series[Any]) -> bool:
+    return [cell.protocol, cell.dataset, *data_of(record)] == [row[name] for name in GROUP]
 
 
-def _write_cost(store: Store, name: str, part: pd.DataFrame) -> list[Path]:
-    state = _state(part, [])
-    stem = store.root / "figures" / f"{name}_cost"
-    if _is_current(stem, state):
-        return _outputs(stem)
-    with style.settings():
-        figure = scatter.draw(part)
-    return [] if figure is None else _save(figure, stem, state)
+def _drawings(
+    store: Store, name: str, part: pd.DataFrame, found: pd.DataFrame, cells: list[tuple[Cell, Record]]
+) -> Iterator[Drawing]:
+    folder = store.root / "figures"
+    yield from _images(store, name, part, cells)
+    here = found[(found[GROUP] == part.iloc[0][GROUP]).all(axis=1)]
+    for kind in scatter.COSTS:
+        yield Drawing(folder / f"{name}_{kind}", state(part, kind), partial(scatter.draw, part, kind), kind == "cost")
+    yield Drawing(folder / f"{name}_boxes", state(part, here), partial(boxes.draw, part, here), True)
+    yield Drawing(folder / f"{name}_ranks", state(part, here), partial(ranks.draw, part, here), False)
+    training = repr([(str(cell), record.get("training")) for cell, record in cells])
+    heading = f"{data_title(part)}, protocol {part.iloc[0]['protocol']}"
+    yield Drawing(folder / f"{name}_training", state(training), partial(curves.draw, cells, heading), False)
 
 
-def _draw(part: pd.DataFrame, key: str, reference: dict[str, np.ndarray], images: dict[str, dict[str, np.ndarray]]) -> Figure:
+def _images(store: Store, name: str, part: pd.DataFrame, finished: list[tuple[Cell, Record]]) -> Iterator[Drawing]:
+    """The images kept for figures; they are read only if a figure is drawn from them."""
+    cells = _cells(part, [cell for cell, _ in finished])
+    reference = store.root / part.iloc[0]["protocol"] / part.iloc[0]["dataset"] / "reference.npz"
+    files = [reference, *(store.folder(cell) / "images.npz" for cell in cells.values())]
+    inputs = state(part[["title", "rank"]], *files)
+
+    @lru_cache(maxsize=1)
+    def read() -> Kept:
+        row = part.iloc[0]
+        return store.reference(row["protocol"], row["dataset"]), {title: store.images(cell) for title, cell in cells.items()}
+
+    keys = _keys(reference)
+    for key in keys:
+        first = key == next(other for other in keys if other.partition("-")[0] == key.partition("-")[0])
+        stem = store.root / "figures" / f"{name}_{key}"
+        yield Drawing(stem, inputs, partial(_draw, part, key, read), first)
+        if first and key.startswith("reduced"):
+            yield Drawing(stem.with_name(f"{stem.name}_detail"), inputs, partial(_draw_detail, part, key, read), False)
+
+
+def _draw(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figure:
+    reference, images = read()
+    wanted, fused = _choose(key, reference, images)
+    return gallery.draw(wanted, fused, shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key))
+
+
+def _draw_detail(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figure | None:
+    """Draw what the two best methods did; the best is kept last."""
+    reference, images = read()
+    wanted, fused = _choose(key, reference, images)
+    best = dict(list(reversed(fused.items()))[:2])
+    if "gt" not in wanted or not best:
+        return None
+    return details.draw(wanted, best, shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key))
+
+
+def _choose(key: str, reference: Arrays, images: dict[str, Arrays]) -> tuple[Arrays, Arrays]:
+    """What one figure compares with, and the fused images that have its shape."""
     wanted = {label: reference[f"{key}-{label}"] for label in ("gt", "lms", "guide") if f"{key}-{label}" in reference}
     shape = wanted["lms"].shape
-    fused = {title: kept[key] for title, kept in images.items() if key in kept and kept[key].shape == shape}
+    return wanted, {title: kept[key] for title, kept in images.items() if key in kept and kept[key].shape == shape}
+
+
+def _heading(part: pd.DataFrame, key: str) -> str:
     split, _, index = key.partition("-")
-    heading = f"{data_title(part)}, {SPLITS.get(split, split).lower()}, image {index}, protocol {part.iloc[0]['protocol']}"
-    with style.settings():
-        return gallery.draw(wanted, fused, shown_bands(part.iloc[0]["sensor"], shape[0]), heading)
+    return f"{data_title(part)}, {SPLITS.get(split, split).lower()}, image {index}, protocol {part.iloc[0]['protocol']}"
 
 
-def _cells(store: Store, part: pd.DataFrame) -> dict[str, Cell]:
+def _cells(part: pd.DataFrame, cells: list[Cell]) -> dict[str, Cell]:
     """One finished cell a method by title, the best method last, next to the ground truth; EXP is drawn from the reference."""
     wanted = part[part["method"] != "exp"][::-1]
-    row = part.iloc[0]
     finished: dict[str, Cell] = {}
-    for cell, record in store.cells():
-        here = (cell.protocol, cell.dataset) == (row["protocol"], row["dataset"])
-        if here and record["status"] == "ok" and record["dataset"].get("fingerprint", "") == row["fingerprint"]:
-            finished.setdefault(cell.method, cell)
+    for cell in cells:
+        finished.setdefault(cell.method, cell)
     return {_unique(wanted, method): finished[method] for method in wanted["method"] if method in finished}
 
 
@@ -112,46 +157,9 @@ def shown_bands(key: str, bands: int) -> tuple[int, int, int]:
     return sensor.rgb if sensor.count == bands else sensors.generic(bands).rgb
 
 
-def _state(part: pd.DataFrame, files: list[Path]) -> str:
-    """Hash of everything that a figure is drawn from: rows, image files, the drawing code."""
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()]
-    content = json.dumps([part.to_csv(), stats, [path.read_text(encoding="utf-8") for path in DRAWN_BY]])
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
 def _keys(path: Path) -> list[str]:
     """Images of which a reference is kept, `<split>-<index>`; the arrays themselves stay on disk."""
     if not path.is_file():
         return []
     with np.load(path) as archive:
         return list(dict.fromkeys(label.rpartition("-")[0] for label in archive.files))
-
-
-def _outputs(stem: Path) -> list[Path]:
-    # No with_suffix: names of protocols and datasets may hold dots.
-    return [stem.with_name(f"{stem.name}.{suffix}") for suffix in style.DPI]
-
-
-def _is_current(stem: Path, state: str) -> bool:
-    """Whether the files of a figure are there and were drawn from this state."""
-    from PIL import Image, UnidentifiedImageError
-
-    if not all(path.is_file() for path in _outputs(stem)):
-        return False
-    try:
-        with Image.open(stem.with_name(f"{stem.name}.png")) as image:
-            return image.info.get(HASH) == state
-    except UnidentifiedImageError:
-        return False
-
-
-def _save(figure: Figure, stem: Path, state: str) -> list[Path]:
-    metadata = {"pdf": {"CreationDate": None}, "png": {HASH: state, "Software": None}}
-    # Photographs hardly shrink at higher levels, and most of the time went there.
-    options: dict[str, dict[str, Any]] = {"pdf": {}, "png": {"pil_kwargs": {"compress_level": 2}}}
-    for path, (suffix, dpi) in zip(_outputs(stem), style.DPI.items(), strict=True):
-        stream = io.BytesIO()
-        with style.settings():
-            figure.savefig(stream, format=suffix, metadata=metadata[suffix], dpi=dpi, **options[suffix])
-        write_atomically(path, stream.getvalue())
-    return _outputs(stem)

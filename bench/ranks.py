@@ -41,7 +41,7 @@ def draw(part: pd.DataFrame, found: pd.DataFrame) -> Figure | None:
     height = sum(sizes) + top
     figure = Figure(figsize=(style.PAGE_WIDTH * 0.8, height))
     figure.text(0.01, 1 - 0.04 / height, "\n".join(title), va="top", fontsize=7.5, fontweight="bold")
-    titles = part.set_index("method")["title"].astype(str).to_dict()
+    titles = dict(zip(part["method"], part["title"].astype(str), strict=True))
     for (column, result), size in zip(tested, sizes, strict=True):
         axes = figure.add_axes((0.02, (height - top - size) / height, 0.96, size / height))
         _diagram(axes, column, result, titles, size)

@@ -55,12 +55,13 @@ def draw(part: pd.DataFrame, name: str = "cost") -> Figure | None:
     title = f"{data_title(part)}, protocol {part.iloc[0]['protocol']}"
     axes.set_title("\n".join(textwrap.wrap(title, 56)), loc="left", fontweight="bold", fontsize=7.5)
     axes.set_xscale("log")
-    axes.set_xlabel("\n".join([_cost_label(cost), *textwrap.wrap(where, 80)]))
+    axes.set_xlabel("\n".join([_cost_label(cost), *textwrap.wrap(where, 66)]))
     axes.set_ylabel(f"{SPLITS[split]}: {index.title}{f' ({index.unit})' if index.unit else ''} {index.arrow}")
     x = points[cost.name] / cost.divisor
     shown = x.where(x > 0, x[x > 0].min() * ZERO)
     steps = _front(axes, shown, points[ranked], index.arrow == "↑")
     _points(axes, points, shown, ranked)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, handletextpad=0.2, columnspacing=1.0)
     _ticks(axes, bool((x == 0).any()), shown.min())
     _label(figure, axes, shown, points[ranked], [str(title) for title in points["title"]], steps)
     return figure
@@ -97,7 +98,6 @@ def _points(axes: Axes, points: pd.DataFrame, x: pd.Series[float], ranked: str) 
             axes.scatter(x[members.index], members[ranked], label=family.replace("_", " ") or "other", zorder=3, **look)
     axes.grid(color=style.GRID, linewidth=0.5, zorder=0)
     axes.margins(0.12, 0.12)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, frameon=False, handletextpad=0.2, columnspacing=1.0)
 
 
 def _ticks(axes: Axes, zero: bool, left: float) -> None:
@@ -114,7 +114,7 @@ def _ticks(axes: Axes, zero: bool, left: float) -> None:
             FixedLocator(kept)
         )
     formatter = axes.xaxis.get_major_formatter()
-    axes.xaxis.set_major_formatter(lambda value, place: "0" if value == left else formatter(value, place))
+    axes.xaxis.set_major_formatter(lambda value, _: "0" if value == left else formatter(value))
     axes.axvline(left / ZERO * 0.45, color=style.MUTED, linewidth=0.5, linestyle=":")
     axes.set_xlim(left=low)
 

@@ -70,5 +70,5 @@ def _frequency(axes: Axes, sensor: Sensor, colours: list[tuple[float, float, flo
             f, response(sensor.pan_mtf, f), color=style.TEXT, linestyle="--", linewidth=1.0, label=f"PAN: {sensor.pan_mtf:g}"
         )
     axes.axvline(1, color=style.MUTED, linewidth=0.6, linestyle=":")
-    axes.set(xlabel="frequency / Nyquist of the low-resolution grid", ylabel="MTF", xlim=(0, 2), ylim=(0, 1.02))
+    axes.set(xlabel="frequency / Nyquist of the low-resolution grid", ylabel="MTF (nominal)", xlim=(0, 2), ylim=(0, 1.02))
     axes.legend(frameon=False, title="gain at Nyquist", title_fontsize=6.5, labelspacing=0.2)

@@ -19,9 +19,9 @@ GRID = "#e6e6e6"
 ERRORS = "magma"
 DETAIL = "gray"
 BANDS = "viridis"
-# Okabe and Ito, Color Universal Design, 2008; black and yellow are left out, they are text and window.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+# Okabe and Ito, Color Universal Design, 2008; black and yellow are left out, they are text and window. Grey fuses nothing.
+COLOURS = ("#767676", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#56B4E9", "#D55E00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 FAMILIES = ("interpolation", "component_substitution", "multiresolution", "variational", "deep")
 SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -78,9 +78,13 @@ def corner(axes: Axes, text: str, top: bool = False) -> None:
 
 def plain_log(axis: Any) -> None:
     """Ticks of a logarithmic axis as plain numbers; within one decade and a half the intermediate ones too."""
-    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+    from matplotlib.ticker import LogFormatter, NullFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
 
     low, high = sorted(axis.get_view_interval())
     close = high / max(low, 1e-300) < 30
-    axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 1)) if close else NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(Plain(minor_thresholds=(2, 1)) if close else NullFormatter())
+    axis.set_major_formatter(Plain())

@@ -84,5 +84,5 @@ def _record(cell: Cell, **facts):
         "weights": None,
     }
     for name, value in facts.items():
-        record[name] = record[name] | value if isinstance(value, dict) and value else value
+        record[name] = record.get(name, {}) | value if isinstance(value, dict) and value else value
     return record

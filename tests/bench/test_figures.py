@@ -1,12 +1,23 @@
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from bench import figures, gallery, leaderboard, reports, scatter, style
+from bench import boxes, curves, details, figures, gallery, leaderboard, ranks, reports, scatter, sensor_plot, style
+from bench.samples import samples
 from bench.store import Store, load_arrays, save_arrays
+from imaging import sensors
+from imaging.filters import gaussian_kernel
 from tests.bench.fake_store import PROTOCOL, SCORES, add, add_images, fail
 
 NAME = f"{PROTOCOL}_wv2-simulated"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Coarse pictures, and fonts that are not cut down to the letters used: that takes most of the time of a PDF."""
+    monkeypatch.setitem(style.SETTINGS, "pdf.fonttype", 3)
+    monkeypatch.setattr(style, "DPI", {"pdf": 80, "png": 80})
 
 
 @pytest.fixture
@@ -24,32 +35,43 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-def test_writes_png_and_pdf_of_every_kept_image_and_of_the_costs(store):
-    names = {path.name for path in figures.write(store)}
-    assert names == {f"{NAME}_{kind}.{suffix}" for kind in ("reduced-0", "full-0", "cost") for suffix in ("png", "pdf")}
+FAST = {f"{NAME}_{kind}" for kind in ("reduced-0", "full-0", "cost", "boxes")}
+SLOW = {f"{NAME}_{kind}" for kind in ("reduced-0_detail", "flops", "parameters", "training")} | {"sensor_wv2"}
+
+
+def names(paths):
+    return {path.name.removesuffix(path.suffix) for path in paths}
+
+
+def test_every_figure_is_written_once_as_png_and_pdf_and_fast_ones_replace_no_others(store):
+    curve = [{"step": step, "loss": 1 / step, "ergas": 10 / step, "sam": 9 / step} for step in (10, 20, 30)]
+    add(store, "net", training={"curve": curve, "best_step": 20})
+    add_images(store)
+    paths = figures.write(store)
+    assert names(paths) == FAST | SLOW
+    assert {path.suffix for path in paths} == {".png", ".pdf"}
     with Image.open(store.root / "figures" / f"{NAME}_reduced-0.png") as image:
         pixels = np.asarray(image.convert("RGB"))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
     assert (store.root / "figures" / f"{NAME}_reduced-0.pdf").read_bytes().startswith(b"%PDF")
+    assert names(figures.write(store, fast=True)) == FAST | SLOW
+    add(store, "net", SCORES["gsa"])
+    assert names(figures.write(store, fast=True)) == FAST | {"sensor_wv2"}
+    assert not (store.root / "figures" / f"{NAME}_flops.png").exists()
 
 
-def test_unchanged_figures_are_left_alone_and_changed_ones_drawn_again(store):
-    paths = figures.write(store)
+def test_unchanged_figures_are_left_alone_and_changed_or_broken_ones_drawn_again(store):
+    paths = figures.write(store, fast=True)
+    assert names(paths) == FAST
     first = {path: path.stat().st_mtime_ns for path in paths}
-    assert figures.write(store) == paths
+    assert figures.write(store, fast=True) == paths
     assert {path: path.stat().st_mtime_ns for path in paths} == first
     file = store.root / PROTOCOL / "wv2-simulated" / "net" / "seed-42" / "images.npz"
     save_arrays(file, {key: image // 2 for key, image in load_arrays(file).items()})
-    figures.write(store)
-    changed = {path.name for path, time in first.items() if path.stat().st_mtime_ns != time}
-    assert changed == {f"{NAME}_{kind}.{suffix}" for kind in ("reduced-0", "full-0") for suffix in ("png", "pdf")}
-
-
-def test_a_broken_figure_file_is_drawn_again(store):
-    path = next(path for path in figures.write(store) if path.name.endswith("cost.png"))
-    path.write_bytes(b"torn")
-    figures.write(store)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    (store.root / "figures" / f"{NAME}_boxes.png").write_bytes(b"torn")
+    figures.write(store, fast=True)
+    changed = names(path for path, time in first.items() if path.stat().st_mtime_ns != time)
+    assert changed == FAST - {f"{NAME}_cost"}
 
 
 def test_panels_stand_in_order_with_the_error_in_digital_numbers(store):
@@ -107,26 +129,26 @@ def test_many_methods_wrap_and_nothing_leaves_the_page(store, count):
     assert len(limits) == 1
 
 
-@pytest.mark.parametrize(("sensor", "bands", "guide_bands"), [("unnamed", 5, 1), ("wv2", 4, 1), ("qb", 4, 2)])
+@pytest.mark.parametrize(("sensor", "bands", "guide_bands"), [("unnamed", 5, 2)])
 def test_any_sensor_and_guide_can_be_drawn(tmp_path, sensor, bands, guide_bands):
     store = Store(tmp_path)
     add(store, "net", dataset="wv2-simulated")
     add_images(store, ("net",), bands=bands, guide_bands=guide_bands)
     frame = leaderboard.build(store).assign(sensor=sensor)
-    assert len(figures.write(store, frame)) == 6
+    assert names(figures.write(store, frame, fast=True)) == FAST
 
 
 def test_methods_without_kept_images_or_with_another_shape_are_left_out(store):
-    add(store, "late", SCORES["gsa"])
     folder = store.root / PROTOCOL / "wv2-simulated" / "gsa" / "seed-42"
     save_arrays(folder / "images.npz", {"reduced-0": np.zeros((8, 3, 3), np.uint16)})
-    assert len(figures.write(store)) == 6
+    reference, images = store.reference(PROTOCOL, "wv2-simulated"), {"GSA": load_arrays(folder / "images.npz"), "LATE": {}}
+    assert figures._choose("reduced-0", reference, images)[1] == {}
 
 
-def test_failed_methods_alone_give_no_figure(tmp_path):
+def test_failed_methods_alone_give_no_figure_but_that_of_the_sensor(tmp_path):
     store = Store(tmp_path)
     fail(store, "net", "no memory")
-    assert figures.write(store) == []
+    assert figures.write(store, fast=True) == []
 
 
 def many(store, count):
@@ -162,18 +184,118 @@ def test_cost_figure_names_source_protocol_machine_and_direction(store):
         assert part in text
 
 
-def test_cost_figure_falls_back_on_flops_and_needs_both_numbers(store):
-    frame = leaderboard.build(store).assign(cpu_ms_256=float("nan"))
+def test_cost_figures_need_both_numbers_and_draw_methods_without_cost_at_zero(store):
+    frame = leaderboard.build(store)
     with style.settings():
-        assert "FLOPs" in " ".join(texts(scatter.draw(frame)))
-        assert scatter.draw(frame.assign(flops_256=None)) is None
+        figure = scatter.draw(frame, "parameters")
+        assert scatter.draw(frame, "cuda") is None
+        assert scatter.draw(frame.assign(parameters=0), "parameters") is None
+    axes = figure.axes[0]
+    ticks = dict(zip(axes.get_xticks(), (label.get_text() for label in axes.get_xticklabels()), strict=True))
+    assert ticks[466.252 * scatter.ZERO] == "0"
+    assert "Parameters (k)" in texts(figure)
+
+
+@pytest.mark.parametrize(("higher", "rows"), [(False, [0, 2, 4]), (True, [1, 3])])
+def test_the_line_of_the_best_holds_what_nothing_beats(higher, rows):
+    cost = pd.Series([1.0, 1.0, 2.0, 3.0, 4.0])
+    value = pd.Series([5.0, 6.0, 4.0, 7.0, 1.0])
+    assert scatter.front(cost, value, higher) == rows
+
+
+@pytest.fixture
+def ten(tmp_path):
+    """Three methods on ten images, always in the order net, gsa, exp, and one index that only two of them have."""
+    store = Store(tmp_path)
+    hard = np.random.default_rng(0).normal(5, 1, 10)
+    for number, method in enumerate(("net", "gsa", "exp")):
+        extra = {} if method == "exp" else {"sam": hard}
+        add(store, method, {"ergas": hard + number, "hqnr": [0.5]} | extra, counts={"reduced": 10, "full": 1})
+    return store
+
+
+def test_boxes_hold_every_image_of_every_method_that_has_the_index(ten):
+    with style.settings():
+        figure = boxes.draw(leaderboard.build(ten), samples(ten))
+    assert [axes.get_title() for axes in figure.axes] == ["ERGAS ↓, reduced", "SAM ↓ (°), reduced"]
+    points = [axes.collections[0].get_offsets() for axes in figure.axes]
+    assert [len(found) for found in points] == [30, 20]
+    values = samples(ten).query("method == 'net' and metric == 'ergas'")["value"]
+    np.testing.assert_allclose(sorted(x for x, y in points[0] if y == 0), sorted(values))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["NET", "GSA", "EXP"]
+
+
+def test_boxes_need_two_images(tmp_path):
+    store = Store(tmp_path)
+    add(store, "net", {"hqnr": [0.9]})
+    assert boxes.draw(leaderboard.build(store), samples(store)) is None
+
+
+def test_the_rank_diagram_prints_mean_ranks_and_the_critical_difference(ten):
+    with style.settings():
+        found = texts(ranks.draw(leaderboard.build(ten), samples(ten)))
+    assert {"NET  1.00", "GSA  2.00", "3.00  EXP"} <= set(found)
+    assert any("10 images; Friedman p = 4.5e-05: methods differ" in text for text in found)
+    # q = 2.343 for three methods (Demsar, 2006, table 5).
+    assert any(f"critical difference {2.343 * np.sqrt(3 * 4 / 60):.2f}" in text for text in found)
+
+
+def test_few_images_or_methods_give_no_rank_diagram(store):
+    assert ranks.draw(leaderboard.build(store), samples(store)) is None
+
+
+def test_detail_maps_share_a_scale_and_print_the_mean_error(store):
+    reference = {key.removeprefix("reduced-0-"): image for key, image in store.reference(PROTOCOL, "wv2-simulated").items()}
+    wanted = {key: reference[key] for key in ("gt", "lms", "guide")}
+    with style.settings():
+        figure = details.draw(wanted, {"A": reference["gt"] + np.uint16(7), "B": reference["lms"]}, (4, 2, 1), "SIMULATED data")
+    maps = [axes.images[0] for axes in figure.axes if axes.images and axes.images[0].get_cmap().name == style.ERRORS]
+    assert len({image.get_clim() for image in maps}) == 1
+    assert "mean 7.0" in texts(figure)
+    assert {"PAN", "MS, interpolated", "A", "B"} <= set(texts(figure))
+
+
+def test_training_curves_share_a_look_among_seeds_and_mark_the_chosen_step(tmp_path):
+    store = Store(tmp_path)
+    curve = [{"step": step, "loss": 1 / step, "ergas": 10 / step, "sam": 9 / step} for step in (10, 20, 30)]
+    for seed in (1, 2):
+        add(store, "net", seed=seed, training={"curve": curve, "best_step": 20})
+    add(store, "gsa")
+    with style.settings():
+        figure = curves.draw(store.cells(), "SIMULATED data")
+    lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 3]
+    assert len(lines) == 2
+    assert len({line.get_color() for line in lines}) == 1
+    assert [list(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata()) == 1] == [[20], [20]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["NET"]
+    assert curves.draw([], "nothing") is None
+
+
+@pytest.mark.parametrize("key", ["wv3", "qb"])
+def test_the_drawn_mtf_is_that_of_the_filters(key):
+    sensor = sensors.get(key)
+    kernel = gaussian_kernel(sensor.mtf[0], sensor.ratio).numpy()
+    taps = kernel.sum(0)
+    # Frequencies up to twice the Nyquist frequency of the low-resolution grid, in cycles per pixel of the fine grid.
+    f = np.linspace(0, 2, 21)
+    phase = 2 * np.pi * np.outer(f / (2 * sensor.ratio), np.arange(len(taps)) - len(taps) // 2)
+    # The toolbox samples 41 frequencies as if they were 40: its filters are a little lower than their nominal gain.
+    np.testing.assert_allclose(np.cos(phase) @ taps, sensor_plot.response(sensor.mtf[0], f * 41 / 40), atol=0.002)
+    with style.settings():
+        found = texts(sensor_plot.draw(sensor))
+    assert {"blue", "PAN", f"PAN: {sensor.pan_mtf:g}"} <= set(found)
+
+
+def test_many_bands_are_drawn_without_their_names():
+    with style.settings():
+        assert "band 7" not in texts(sensor_plot.draw(sensors.generic(100)))
 
 
 def test_reports_write_everything(store):
     problems = []
-    paths = reports.write_all(store, report=problems.append)
+    paths = reports.write_all(store, reports.Choice(figures="fast"), report=problems.append)
     assert problems == []
-    assert len(paths) == 3 + 3 + 6 + 1
+    assert len(paths) == 3 + 3 + 2 * len(FAST) + 1
     assert store.root / "site" / "index.html" in paths
     assert all(path.is_file() for path in paths)
     assert len(reports.write_all(store, reports.Choice(figures="none"))) == 7
