@@ -84,7 +84,7 @@ def _render(groups: list[Context], chart: bool) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["symbol"] = _symbol
+    environment.filters |= {"symbol": _symbol, "ticks": _ticks}
     found = dict.fromkeys(group["task"] for group in groups)
     order = [*(task for task in TASKS if task in found), *(task for task in found if task not in TASKS)]
     tasks = [
@@ -101,6 +101,16 @@ def _symbol(title: str) -> Any:
 
     base, underscore, index = title.partition("_")
     return Markup("{}<sub>{}</sub>").format(base, index) if underscore and index else title
+
+
+def _ticks(text: str) -> Any:
+    """Text whose parts between backticks are set as code."""
+    from markupsafe import Markup
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return text
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 @contextmanager

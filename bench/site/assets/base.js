@@ -54,6 +54,15 @@ const waldbench = (() => {
   const labelled = (axis) => `${plain(axis.title)}${axis.unit ? ` (${axis.unit})` : ""}`;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+  // 1, 2, 5 of every decade that an index can reach: the marks of logarithmic axes.
+  const DECADES = [-4, -3, -2, -1, 0, 1, 2, 3].flatMap((power) => [1, 2, 5].map((step) => Number((step * 10 ** power).toPrecision(1))));
+
+  /** Whether values span so much that one far-off method would squeeze all others into a line. */
+  function spansDecades(values) {
+    const known = values.filter((value) => value !== null);
+    return known.every((value) => value > 0) && Math.max(...known) > 6 * Math.min(...known);
+  }
+
   /** Run `start(section, data)` once for every section with this class, as soon as its group is opened. */
   function part(name, start) { parts.push([name, start]); }
 
@@ -133,5 +142,5 @@ const waldbench = (() => {
   }
 
   document.addEventListener("DOMContentLoaded", start);
-  return { receive, load, script, make, fill, indexOptions, plain, labelled, colour, part };
+  return { receive, load, script, make, fill, indexOptions, plain, labelled, colour, DECADES, spansDecades, part };
 })();

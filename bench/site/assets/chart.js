@@ -32,6 +32,17 @@ waldbench.part("cost", (section, data) => {
     return found;
   }
 
+  /** Vertical axis: linear, or logarithmic where an outlier would flatten the rest. */
+  function upright(values) {
+    const wide = waldbench.spansDecades(values);
+    const place = wide ? Math.log10 : (value) => value;
+    const [low, high] = [place(Math.min(...values)), place(Math.max(...values))];
+    const pad = (high - low || 1) * 0.12;
+    const numbers = waldbench.DECADES;
+    const ticks = wide ? { tickvals: numbers.map(Math.log10), ticktext: numbers.map(String) } : { nticks: 6 };
+    return { place, range: [low - pad, high + pad], ticks, note: wide ? ", logarithmic" : "" };
+  }
+
   /** Logarithmic axis that keeps a place for zero: half a decade left of the smallest number. */
   function axis(values) {
     const positive = values.filter((value) => value > 0).map(Math.log10);
@@ -48,7 +59,7 @@ waldbench.part("cost", (section, data) => {
   }
 
   /** Give every point the side on which its label covers no other; the front first, others may go without. */
-  function label(found, area, frame) {
+  function label(found, area) {
     const taken = found.map((point) => [point.px - 5, point.py - 5, point.px + 5, point.py + 5]);
     for (const point of [...found].sort((a, b) => b.front - a.front)) {
       const wide = point.title.length * 6.8 + 4;
@@ -76,25 +87,24 @@ waldbench.part("cost", (section, data) => {
     const winners = found.filter((point) => point.front).map((point) => point.title);
     front.textContent = found.length ? `On the front (nothing is both better and cheaper): ${winners.join(", ")}.` : "No method has both numbers.";
     const scale = axis(found.map((point) => point.x));
-    const ys = found.map((point) => point.y);
-    const [bottom, top] = [Math.min(...ys), Math.max(...ys)];
-    const pad = [(scale.high - scale.low || 1) * 0.1, (top - bottom || 1) * 0.12];
-    const range = { x: [scale.low - pad[0], scale.high + pad[0]], y: [bottom - pad[1], top + pad[1]] };
+    const rise = upright(found.map((point) => point.y));
+    const pad = (scale.high - scale.low || 1) * 0.1;
+    const range = { x: [scale.low - pad, scale.high + pad], y: rise.range };
     const margin = { l: 58, r: 12, t: 12, b: 100 };
     const area = [box.clientWidth - margin.l - margin.r, box.clientHeight - margin.t - margin.b];
     for (const point of found) {
       point.px = ((scale.place(point.x) - range.x[0]) / (range.x[1] - range.x[0])) * area[0];
-      point.py = (1 - (point.y - range.y[0]) / (range.y[1] - range.y[0])) * area[1];
+      point.py = (1 - (rise.place(point.y) - range.y[0]) / (range.y[1] - range.y[0])) * area[1];
     }
     label(found, area);
     const up = score.arrow === "↑";
-    Plotly.react(box, [line(found, scale), ...families(found, scale, score, cost)], {
+    Plotly.react(box, [line(found, scale, rise), ...families(found, scale, rise, score, cost)], {
       margin, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("text") },
       legend: { orientation: "h", x: 0, xanchor: "left", y: -0.19, yanchor: "top", font: { color: colour("muted") } },
       hoverlabel: { bgcolor: colour("back"), bordercolor: colour("strong"), font: { color: colour("text") } },
       xaxis: style({ title: { text: `${labelled(cost)}, logarithmic`, standoff: 8 }, range: range.x, tickvals: scale.ticks.map((tick) => tick[0]), ticktext: scale.ticks.map((tick) => tick[1]) }),
-      yaxis: style({ title: { text: `${labelled(score)} ${score.arrow}`, standoff: 8 }, range: range.y, nticks: 6 }),
+      yaxis: style({ title: { text: `${labelled(score)} ${score.arrow}${rise.note}`, standoff: 8 }, range: range.y, ...rise.ticks }),
       annotations: [{ text: up ? "↖ better" : "↙ better", showarrow: false, xref: "paper", yref: "paper", x: 0.01, y: up ? 0.99 : 0.01, xanchor: "left", yanchor: up ? "top" : "bottom", font: { color: colour("muted") } }],
     }, { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false });
     box.setAttribute("role", "img");
@@ -103,16 +113,16 @@ waldbench.part("cost", (section, data) => {
 
   const style = (axis) => ({ zeroline: false, gridcolor: colour("line"), linecolor: colour("strong"), tickfont: { color: colour("muted") }, fixedrange: true, ...axis });
 
-  function line(found, scale) {
+  function line(found, scale, rise) {
     const steps = found.filter((point) => point.front);
-    return { x: steps.map((point) => scale.place(point.x)), y: steps.map((point) => point.y), mode: "lines", line: { shape: "hv", color: colour("strong"), width: 1.5, dash: "dot" }, hoverinfo: "skip", showlegend: false };
+    return { x: steps.map((point) => scale.place(point.x)), y: steps.map((point) => rise.place(point.y)), mode: "lines", line: { shape: "hv", color: colour("strong"), width: 1.5, dash: "dot" }, hoverinfo: "skip", showlegend: false };
   }
 
-  function families(found, scale, score, cost) {
+  function families(found, scale, rise, score, cost) {
     return [...new Set(found.map((point) => point.family))].map((family) => {
       const members = found.filter((point) => point.family === family);
       return {
-        name: family, mode: "markers+text", x: members.map((point) => scale.place(point.x)), y: members.map((point) => point.y),
+        name: family, mode: "markers+text", x: members.map((point) => scale.place(point.x)), y: members.map((point) => rise.place(point.y)),
         text: members.map((point) => (point.side ? point.title : "")), textposition: members.map((point) => point.side ?? "middle right"), textfont: { size: 11.5 }, cliponaxis: false,
         customdata: members.map((point) => [point.title, Number(point.x.toPrecision(4)), Number(point.y.toPrecision(5))]),
         hovertemplate: `<b>%{customdata[0]}</b><br>${labelled(score)}: %{customdata[2]}<br>${labelled(cost)}: %{customdata[1]}<extra></extra>`,

@@ -29,11 +29,13 @@ waldbench.part("scores", (section, data) => {
     const numbers = known.flatMap(([, values]) => values).filter((value) => value !== null);
     if (!numbers.length) return strips.replaceChildren("No finite score.");
     const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
-    const place = (value) => `${high > low ? 2 + (96 * (value - low)) / (high - low) : 50}%`;
-    const marks = ticks(low, high);
+    const wide = waldbench.spansDecades(numbers);
+    const along = wide ? (value) => Math.log(value / low) / Math.log(high / low) : (value) => (value - low) / (high - low);
+    const place = (value) => `${high > low ? 2 + 96 * along(value) : 50}%`;
+    const marks = wide ? waldbench.DECADES.filter((at) => at >= low && at <= high) : ticks(low, high);
     const rows = known.map(([method, values]) => strip(entry, methods.get(method), values, place, marks));
     const better = entry.arrow === "↑" ? "right is better" : "left is better";
-    const axis = make("div", { class: "strip axis", "aria-hidden": "true" }, make("span", {}, better),
+    const axis = make("div", { class: "strip axis", "aria-hidden": "true" }, make("span", {}, wide ? `${better}, log` : better),
       make("div", {}, ...marks.map((at) => make("span", { style: `left:${place(at)}` }, String(at)))), make("span", { class: "number" }, "mean"));
     strips.replaceChildren(axis, ...rows);
     tabulate(entry, known);

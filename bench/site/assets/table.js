@@ -13,7 +13,7 @@ waldbench.part("leaderboard", (section) => {
   /** What a row is sorted by; failed and unmeasured rows have null and stay below. */
   function value(row, key) {
     if (row.matches(".failed")) return null;
-    if (key === "name" || key === "family") return row.dataset[key].toLowerCase();
+    if (key === "name") return row.dataset.name.toLowerCase();
     const text = key === "rank" ? row.dataset.rank : row.querySelector(`[data-column="${CSS.escape(key)}"]`).dataset.value;
     return text === "" ? null : Number(text);
   }

@@ -62,7 +62,7 @@ waldbench.part("images", (section, data, group) => {
     const meaning = !d ? "No difference is shown: the guide is another quantity."
       : d.exact ? `Difference: absolute error, mean over all ${bands} bands.`
         : "Difference: mean over the three bands shown, from 8-bit pictures; what lies outside the stretch is cut.";
-    at(".meaning").textContent = `${stretch} ${meaning}`;
+    at(".meaning").textContent = mode() === "swipe" ? stretch : `${stretch} ${meaning}`;
   }
 
   function colour() {
