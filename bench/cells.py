@@ -39,6 +39,7 @@ class Job:
     seed: int
     trains: bool
     weights: str | None = None
+    ablate: str | None = None
     card: str | None = None
     device: str = "cpu"
     tuning: Tuning = field(default_factory=Tuning)
@@ -103,6 +104,10 @@ def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
     dataset = datasets.open(job.dataset, **job.dataset_options)
     torch.manual_seed(job.seed)
     method = methods.create(job.method, sensor=dataset.sensor)
+    if job.ablate == "guide":
+        from methods.ablation import without_guide
+
+        method = without_guide(method)
     return method, dataset, protocol.from_dict(job.protocol, job.protocol["name"]), device
 
 
@@ -155,7 +160,7 @@ def _train(
     training = {
         "steps": progress.step,
         "best_step": progress.best_step,
-        "valid": {name: best[name] for name in ("ergas", "sam")},
+        "valid": {name: value for name, value in best.items() if name not in {"step", "loss"}},
         "curve": progress.curve,
         "recipe": asdict(plan(method, rules, len(dataset.split("train"))).recipe),
         "tuning": asdict(job.tuning),
@@ -170,6 +175,8 @@ def _record(job: Job, status: str) -> Record:
 
     card = asdict(methods.card(job.method))
     card["tasks"] = sorted(card["tasks"])
+    if job.ablate:
+        card["title"] += f" (no {job.ablate})"
     rules = protocol.from_dict(job.protocol, job.protocol["name"])
     return {
         "schema": 1,

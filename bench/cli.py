@@ -57,10 +57,12 @@ def build_parser() -> Parser:
         nargs="+",
         metavar="KEY",
         default=[],
-        help="keys, or all, all-classic, all-deep (with --task hs: a selection)",
+        help="keys, or all, all-classic, all-deep (with --task hs or sar: a selection)",
     )
     what.add_argument("--dataset", nargs="+", metavar="KEY", default=[], help="keys, or scene:PATH for your own images")
     what.add_argument("--task", choices=("ms", "hs", "sar"), help="multispectral, hyperspectral or SAR-optical")
+    what.add_argument("--track", choices=("sar-cr", "sar-sharp"), help="of SAR-optical data: cloud removal or sharpening")
+    what.add_argument("--ablate", choices=("guide",), nargs="+", default=[], help="also train networks without a guide")
     what.add_argument("--protocol", default="quick", metavar="NAME", help="quick (default), full, or a YAML file")
     what.add_argument("--seeds", nargs="+", type=int, default=[42], metavar="N", help="seeds of the training (default: 42)")
     what.add_argument("--weights", metavar="zoo|PATH", help="evaluate with these weights instead of training")
@@ -141,6 +143,8 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, got {value}")
+    if options.track and options.task not in {None, "sar"}:
+        raise UsageError(f"--track {options.track} goes with --task sar, got --task {options.task}")
     if options.scheduler and options.executor != "dask":
         raise UsageError("--scheduler goes with --executor dask")
     if any(not 0 <= seed < 2**31 for seed in options.seeds):

@@ -14,6 +14,7 @@ import metrics
 from bench.protocol import Protocol
 from datasets.base import Dataset, Split
 from imaging import Scene
+from imaging.clouds import coverage
 from methods.base import Method
 
 # Images of each split whose fused version is kept for figures.
@@ -80,7 +81,7 @@ def fuse(method: Method, scene: Scene) -> torch.Tensor:
 
 
 def score(fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protocol, split: str) -> list[dict[str, Any]]:
-    """Long score rows of one batch."""
+    """Long score rows of one batch; with the share of clouds and shadows where the scene has a mask."""
     rules = protocol.scoring[dataset.track]
     border = rules.border if split == "reduced" else 0
     rows = []
@@ -91,8 +92,14 @@ def score(fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protoco
         if values is None:
             values = metrics.compute(key, fused, scene, sensor=dataset.sensor, border=border, **options)
         known[key] = values
+        regional = "mask" in metrics.card(key).needs
         for image, value in zip(scene.name, values.tolist(), strict=True):
+            if regional and math.isnan(value):
+                continue  # an image without that region says nothing about it, for no method
             rows.append({"split": split, "image": image, "metric": key, "value": value if math.isfinite(value) else None})
+    if scene.mask is not None:
+        shares = dict(zip(scene.name, coverage(scene.mask).tolist(), strict=True))
+        rows = [row | {"coverage": round(shares[str(row["image"])], 6)} for row in rows]
     return rows
 
 

@@ -18,10 +18,17 @@ from bench.store import Cell, Record, Store, save_arrays, write_atomically
 from bench.tuning import Tuning
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError
 
-# What a task runs where no method is named: its floor, fast representatives of every family, networks made for it, and CF2N.
+# What a task (SAR-optical: a track) runs where no method is named:
+# its floor, fast representatives of every family, networks made for it, and CF2N.
 SELECTION = {
     "hs": ("exp", "gsa", "gfpca", "sfim", "mtf-glp", "mtf-glp-hpm", "hyperpnn", "hspenet", "fusionnet", "cf2n"),
+    "sar-cr": ("input-copy", "mean-fill", "sar-regression", "dsen2-cr-lite", "uncrtaints", "unet3d-like", "cf2n"),
+    "sar-sharp": ("exp", "bicubic", "gs", "gsa", "mtf-glp", "pnn", "fusionnet", "cf2n"),
 }
+# How SAR-optical data are used where no --track is given.
+TRACK = "sar-cr"
+# What stands behind the key of a method that was trained without its guide.
+NO_GUIDE = "~no-guide"
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Settings:
     threads: int | None = None
     plugins: tuple[str, ...] = ()
     force: bool = False
+    track: str | None = None
+    ablate: tuple[str, ...] = ()
 
 
 @dataclass
@@ -71,7 +80,8 @@ def dataset_options(settings: Settings, name: str) -> dict[str, Any]:
         options: dict[str, Any] = {"holdout": settings.protocol.holdout, "patch": settings.protocol.patch}
         asked = {"sensor": settings.sensor, "ratio": settings.ratio, "response": settings.response, "task": settings.task}
         return options | {name: value for name, value in asked.items() if value}
-    return {"root": settings.data_root, "source": settings.source}
+    track = {"track": settings.track or TRACK} if datasets.card(name)["task"] == "sar" else {}
+    return {"root": settings.data_root, "source": settings.source} | track
 
 
 def plan(settings: Settings, store: Store) -> Plan:
@@ -142,7 +152,8 @@ def _cells(settings: Settings, key: str, dataset: Dataset, trainable: bool) -> l
         return [Cell(rules, label, f"{key}@zoo", 0)]
     if settings.weights:
         return [Cell(rules, label, f"{key}@{Path(settings.weights).stem}", 0)]
-    return [Cell(rules, label, key, seed) for seed in settings.seeds]
+    names = [key, key + NO_GUIDE] if "guide" in settings.ablate else [key]
+    return [Cell(rules, label, name, seed) for name in names for seed in settings.seeds]
 
 
 def _broken(
@@ -173,7 +184,8 @@ def _job(
         dataset=name,
         dataset_options=options,
         facts=dataset_facts(name, dataset),
-        method=cell.method.partition("@")[0],
+        method=cell.method.partition("@")[0].removesuffix(NO_GUIDE),
+        ablate="guide" if cell.method.endswith(NO_GUIDE) else None,
         seed=cell.seed,
         trains=trainable and not settings.weights and not card,
         weights=settings.weights if trainable else None,
@@ -243,14 +255,14 @@ def _keep_reference(dataset: Dataset, rules: Protocol, store: Store) -> None:
     write_atomically(store.root / rules.id / "protocol.yaml", content.encode())
 
 
-def expand_methods(asked: list[str], task: str | None = None) -> tuple[str, ...]:
+def expand_methods(asked: list[str], task: str | None = None, track: str | None = None) -> tuple[str, ...]:
     """Replace all, all-classic and all-deep by keys; keep order, drop repetitions; nothing stands for `SELECTION` of the task.
 
     Raises:
         UnknownNameError: for an unknown key.
         UsageError: if nothing is asked and the task has no selection.
     """
-    asked = asked or list(SELECTION.get(task or "", ()))
+    asked = asked or list(SELECTION.get((track or TRACK) if task == "sar" else task or "", ()))
     groups = {
         "all": methods.names(task),
         "all-classic": [key for key in methods.names(task) if methods.card(key).family != "deep"],
@@ -260,7 +272,7 @@ def expand_methods(asked: list[str], task: str | None = None) -> tuple[str, ...]
     for key in keys:
         methods.card(key)
     if not keys:
-        tasks = " or ".join(f"--task {name}" for name in SELECTION)
+        tasks = "--task hs or --task sar"
         raise UsageError(
             f"no method named; expected --methods KEY ... | all | all-classic | all-deep, or {tasks} for a selection"
         )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Arrays = dict[str, np.ndarray]
+# Methods that return lms, which is drawn from the reference.
+FLOORS = ("exp", "input-copy")
 # Reference images, and fused images by title.
 Kept = tuple[Arrays, dict[str, Arrays]]
 
@@ -102,7 +104,8 @@ def _images(store: Store, name: str, part: pd.DataFrame, finished: list[tuple[Ce
 def _draw(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figure:
     reference, images = read()
     wanted, fused = _choose(key, reference, images)
-    return gallery.draw(wanted, fused, shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key))
+    floor = "cloudy" if part.iloc[0]["track"] == "sar-cr" else "EXP"
+    return gallery.draw(wanted, fused, shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key), floor)
 
 
 def _draw_detail(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figure | None:
@@ -128,8 +131,8 @@ def _heading(part: pd.DataFrame, key: str) -> str:
 
 
 def _cells(part: pd.DataFrame, cells: list[Cell]) -> dict[str, Cell]:
-    """One finished cell a method by title, the best method last, next to the ground truth; EXP is drawn from the reference."""
-    wanted = part[part["method"] != "exp"][::-1]
+    """One finished cell a method by title, the best method last, next to the ground truth; without the floors."""
+    wanted = part[~part["method"].isin(FLOORS)][::-1]
     finished: dict[str, Cell] = {}
     for cell in cells:
         finished.setdefault(cell.method, cell)

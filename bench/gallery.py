@@ -40,7 +40,9 @@ class Panel:
     error: Array | None = None
 
 
-def draw(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], title: str) -> Figure:
+def draw(
+    reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], title: str, floor: str = "EXP"
+) -> Figure:
     """Draw one test image.
 
     Args:
@@ -48,14 +50,16 @@ def draw(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, i
         fused: fused images (C, H, W) by title, in the order of the columns.
         rgb: bands shown as red, green and blue.
         title: what, from where, under which protocol.
+        floor: what `lms` is: "EXP", or the cloudy input.
 
     Returns:
-        A figure with one column each for EXP, the methods, GT (if there is one) and the guide, and three rows: colours, zoom,
+        A figure with one column each for `lms`, the methods, GT (if there is one) and the guide, and three rows: colours, zoom,
         and absolute error against gt or, without gt, difference to lms; one colour scale for all columns.
     """
-    panels = make_panels(reference, fused, rgb)
-    window = busiest(reference["guide"][0])
-    errors = [panel.error for panel in panels if panel.error is not None]
+    panels = make_panels(reference, fused, rgb, floor)
+    window = busiest(_structure(reference))
+    # Clouds would leave nothing of the scale to the methods.
+    errors = [panel.error for panel in panels if panel.error is not None and (floor == "EXP" or panel.title != floor)]
     peak = max(float(np.percentile(np.stack(errors), 99.5)), 1.0) if errors else 1.0
     labels = ERRORS_REDUCED if "gt" in reference else ERRORS_FULL
     page = _Page(title, len(panels), panels[0].colours.shape)
@@ -111,7 +115,9 @@ class _Page:
         return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
 
 
-def make_panels(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int]) -> list[Panel]:
+def make_panels(
+    reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], floor: str = "EXP"
+) -> list[Panel]:
     """The columns of a figure, stretched alike."""
     gt, lms, guide = reference.get("gt"), reference["lms"], reference["guide"]
     low, high = limits(lms if gt is None else gt, rgb)
@@ -121,11 +127,23 @@ def make_panels(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple
         difference = np.abs(image.astype(np.float32) - target).mean(0) if error else None
         return Panel(title, np.clip((image[list(rgb)].transpose(1, 2, 0) - low) / (high - low), 0, 1), difference)
 
-    panels = [panel("EXP", lms, gt is not None), *(panel(title, image, True) for title, image in fused.items())]
+    panels = [panel(floor, lms, gt is not None), *(panel(title, image, True) for title, image in fused.items())]
     panels += [panel("GT", gt, False)] if gt is not None else []
-    dark, bright = np.percentile(guide[0], STRETCH)
-    grey = np.clip((guide[0] - dark) / max(bright - dark, 1.0), 0, 1)
-    return [*panels, Panel("PAN" if len(guide) == 1 else "guide, band 1", grey)]
+    return [*panels, Panel("PAN" if len(guide) == 1 else "SAR (VV VH VV-VH)", guide_colours(guide))]
+
+
+def guide_colours(guide: Array) -> Array:
+    """PAN as grey (H, W); SAR as VV, VH and their difference in dB, which tells forest from town, in (H, W, 3); 0 to 1."""
+    bands = guide[:1] if len(guide) == 1 else np.stack([guide[0], guide[1], guide[0] - guide[1]])
+    dark, bright = (limit[:, None, None] for limit in np.percentile(bands, STRETCH, axis=(1, 2)))
+    shown = np.clip((bands - dark) / np.maximum(bright - dark, 1.0), 0, 1)
+    return shown[0] if len(guide) == 1 else shown.transpose(1, 2, 0)
+
+
+def _structure(reference: dict[str, Array]) -> Array:
+    """The image (H, W) whose edges are looked for: PAN, or the target where speckle covers the guide."""
+    guide = reference["guide"]
+    return guide[0] if len(guide) == 1 else reference.get("gt", reference["lms"]).mean(0)
 
 
 def limits(image: Array, rgb: tuple[int, int, int]) -> tuple[Array, Array]:

@@ -66,6 +66,8 @@ def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     for dataset in planned.opened.values():
         if options.task and dataset.task != options.task:
             raise UsageError(f"--task {options.task} does not fit {dataset.key}, which is {dataset.task}")
+        if options.track and dataset.track != options.track:
+            raise UsageError(f"--track {options.track} does not fit {dataset.key}, which is {dataset.task}")
     if not options.quiet or options.dry_run:
         _announce(out, settings, planned, options.workers)
     if options.dry_run:
@@ -106,7 +108,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise UsageError(str(error)) from error
     weights, collection = _weights(options.weights)
     return Settings(
-        methods=expand_methods(options.methods, options.task),
+        methods=expand_methods(options.methods, options.task, options.track),
         datasets=tuple(options.dataset),
         protocol=protocol.load(options.protocol),
         seeds=tuple(dict.fromkeys(options.seeds)),
@@ -123,6 +125,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         device=device,
         tuning=Tuning(options.compile, options.layout, options.deterministic),
         threads=options.threads,
+        track=options.track,
+        ablate=tuple(options.ablate),
         plugins=tuple(str(Path(name).resolve()) for name in options.plugin),
         force=options.force,
     )

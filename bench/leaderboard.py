@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench import significance, zoo
+from bench import coverage, significance, zoo
 from bench.columns import SPLITS, direction
 from bench.samples import GROUP, LONG, data_of, matrix, samples
 from bench.statistics import SUMMARY, summarise
@@ -38,7 +38,7 @@ def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
     tables = {"leaderboard.csv": frame, "scores.csv": found[list(LONG)], "significance.csv": compare_pairs(frame, found)}
     for name, table in tables.items():
         write_atomically(store.root / name, table.to_csv(index=False, lineterminator="\n").encode())
-    return [store.root / name for name in tables]
+    return [*(store.root / name for name in tables), *coverage.write(store)]
 
 
 def build(store: Store, found: pd.DataFrame | None = None) -> pd.DataFrame:

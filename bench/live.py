@@ -64,7 +64,10 @@ class Live:
     def _step(self, cell: Cell, task: TaskID, event: dict[str, Any]) -> None:
         loss = f"loss {event['loss']:.4f}"
         if "ergas" in event:
-            self.valid[cell] = f"valid ERGAS {event['ergas']:.3f}, SAM {event['sam']:.3f}"
+            found = {name: value for name, value in event.items() if name in {"ergas", "sam", "mae"}}
+            # Cloud removal is chosen by MAE; the ERGAS of bands that see next to nothing would only puzzle.
+            found.pop("ergas" if "mae" in found else "", None)
+            self.valid[cell] = "valid " + ", ".join(f"{name.upper()} {value:.3f}" for name, value in found.items())
             if not self.console.is_terminal:
                 self._say(f"  {cell}: step {event['step']}/{event['steps']}, {loss}, {self.valid[cell]}")
         speed = self.progress.tasks[self.progress.task_ids.index(task)].speed

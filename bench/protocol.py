@@ -67,7 +67,7 @@ class Protocol:
         flips, rotations: random mirror images, random quarter turns of the patches.
         patience: stop after that many validations without an improvement; None: never.
         validate_every: steps between validations; None: once an epoch.
-        select: index whose mean over the validation split picks the checkpoint.
+        select: index whose mean over the validation split picks the checkpoint; see `selector`.
         holdout: share of a user's scene that is kept for testing (its right-hand side); see the scene reader.
         scoring: how images are scored, by track: "ms", "hs", "sar-cr", "sar-sharp".
     """
@@ -115,6 +115,14 @@ class Protocol:
         if track not in self.scoring:
             raise UsageError(f"protocol '{self.name}' has no scoring for {track}; it knows {', '.join(self.scoring)}")
         return replace(self, scoring={track: self.scoring[track]})
+
+    def selector(self, track: str) -> str:
+        """Index that picks the checkpoint on a track: `select` where the track prints it, else the first that the track prints.
+
+        Cloud removal does not print ERGAS, which divides by the means of bands that see next to nothing (B10 of Sentinel-2).
+        """
+        printed = self.scoring[track].reduced
+        return self.select if self.select in printed or not printed else printed[0]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for YAML and JSON."""

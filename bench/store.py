@@ -24,6 +24,8 @@ import numpy as np
 import pandas as pd
 
 SCORE_COLUMNS = ("split", "image", "metric", "value")
+# One column more where the images have a cloud mask: the share that clouds and shadows hide.
+COVERAGE = "coverage"
 Record = dict[str, Any]
 
 
@@ -69,7 +71,7 @@ class Store:
         scratch, folder = self.scratch(cell), self.folder(cell)
         scratch.mkdir(parents=True, exist_ok=True)
         if scores is not None:
-            pd.DataFrame(scores, columns=list(SCORE_COLUMNS)).to_csv(scratch / "scores.csv", index=False)
+            pd.DataFrame(scores, columns=_columns(scores)).to_csv(scratch / "scores.csv", index=False)
         (scratch / "record.json").write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
         if folder.exists():
             old = folder.with_name(f".{folder.name}.old")
@@ -111,6 +113,10 @@ class Store:
     def reference(self, protocol: str, dataset: str) -> dict[str, np.ndarray]:
         """Ground truth, lms and guide kept for figures, by `<split>-<index>-<image>`."""
         return load_arrays(self.root / protocol / dataset / "reference.npz")
+
+
+def _columns(scores: list[dict[str, Any]]) -> list[str]:
+    return [*SCORE_COLUMNS, *([COVERAGE] if any(COVERAGE in row for row in scores) else [])]
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

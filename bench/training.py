@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+import metrics
 from bench import checkpoint, distributed, validation
 from bench.batches import Batch
 from bench.checkpoint import Progress
@@ -79,6 +80,7 @@ class _Trainer:
         self.stepper = Stepper(method, dataset, protocol, seed, device, tuning)
         self.fabric, self.batches = self.stepper.fabric, self.stepper.batches
         self.valid: Split = dataset.split("valid")
+        self.select = protocol.selector(dataset.track)
         self.steps = self.stepper.course.steps
         self.path, self.log_folder = scratch / "checkpoint.pt", scratch / "tensorboard"
         self.identity = {"data": dataset.fingerprint, "seed": seed, "steps": self.steps, "device": device.type}
@@ -141,7 +143,7 @@ class _Trainer:
         if self.fabric.global_rank == 0:
             try:
                 arguments = (self.method, self.valid, self.protocol.valid_images, self.dataset, self.fabric.device)
-                values = validation.validate(*arguments)
+                values = validation.validate(*arguments, self.select)
                 validation.write(writer, self.method, self.valid, self.dataset, self.fabric.device, self.progress.step)
             except TrainingDivergedError as error:
                 values = str(error)
@@ -155,8 +157,10 @@ class _Trainer:
         state.curve.append({"step": state.step, "loss": loss, **values})
         for name, value in values.items():
             writer.add_scalar(f"valid/{name}", value, state.step)
-        if values[self.protocol.select] < state.best_value:
-            state.best_value, state.best_step = values[self.protocol.select], state.step
+        # Smaller is better for what is kept, whichever way the index points.
+        reached = -values[self.select] if metrics.card(self.select).direction == "higher" else values[self.select]
+        if reached < state.best_value:
+            state.best_value, state.best_step = reached, state.step
             state.best = {name: tensor.detach().cpu().clone() for name, tensor in self.method.state_dict().items()}
         self._report(loss, values)
 

@@ -16,14 +16,16 @@ from methods.base import Method
 BATCH = 16
 
 
-def validate(method: Method, split: Split, count: int | None, dataset: Dataset, device: torch.device) -> dict[str, float]:
-    """Mean ERGAS and SAM over the first `count` images of a validation split, without border cut, in full precision.
+def validate(
+    method: Method, split: Split, count: int | None, dataset: Dataset, device: torch.device, select: str = "ergas"
+) -> dict[str, float]:
+    """Mean ERGAS, SAM and `select` over the first `count` images of a validation split, without border cut, in full precision.
 
     Raises:
         TrainingDivergedError: if the network returns NaN or infinite values.
     """
     total = min(len(split), count or len(split))
-    values: dict[str, list[Tensor]] = {"ergas": [], "sam": []}
+    values: dict[str, list[Tensor]] = {key: [] for key in dict.fromkeys(("ergas", "sam", select))}
     method.eval()
     with torch.inference_mode():
         for start in range(0, total, BATCH):

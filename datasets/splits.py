@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -48,8 +49,8 @@ class SceneSplit(Split):
         if len(indices) == 1:
             return self.scene
         once = self.scene
-        repeat = Scene(once.ms, once.lms, once.guide, once.gt).map(lambda image: image[[0] * len(indices)])
-        return Scene(repeat.ms, repeat.lms, repeat.guide, repeat.gt, once.name * len(indices))
+        repeat = replace(once, name=()).map(lambda image: image[[0] * len(indices)])
+        return replace(repeat, name=once.name * len(indices))
 
 
 class PatchSplit(SceneSplit):
@@ -76,4 +77,4 @@ class PatchSplit(SceneSplit):
         patches = [self.scene.crop(*self.corners[i], self.side, self.side).images() for i in indices]
         batch = {label: torch.cat([patch[label] for patch in patches]) for label in self.scene.images()}
         source = self.scene.name[0] if self.scene.name else "patch"
-        return Scene(batch["ms"], batch["lms"], batch["guide"], batch.get("gt"), tuple(f"{source}-{i}" for i in indices))
+        return Scene(**batch, name=tuple(f"{source}-{i}" for i in indices))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+LABELS = ("ms", "lms", "guide", "gt", "mask")
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -19,6 +21,7 @@ class Scene:
         guide: high-resolution guide, (B, G, H, W): panchromatic (G = 1) or SAR (G = 2: VV, VH).
         gt: ground truth (B, C, H, W), or None at full resolution.
         name: one name per image, or empty.
+        mask: where clouds and their shadows lie in `ms`, (B, 1, H, W) from 0 (clear) to 1 (hidden), or None if nobody looked.
 
     Raises:
         ValueError: if shapes, types or devices do not fit together.
@@ -29,15 +32,16 @@ class Scene:
     guide: Tensor
     gt: Tensor | None = None
     name: tuple[str, ...] = ()
+    mask: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for label in ("ms", "lms", "guide", "gt"):
+        for label in LABELS:
             image = getattr(self, label)
             if image is not None and (image.ndim != 4 or not image.is_floating_point()):
                 raise ValueError(f"{label}: expected a float tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
         b, c, h, w = self.ms.shape
         size = tuple(self.guide.shape[-2:])
-        expected = {"lms": (b, c, *size), "guide": (b, self.guide.shape[1], *size), "gt": (b, c, *size)}
+        expected = {"lms": (b, c, *size), "guide": (b, self.guide.shape[1], *size), "gt": (b, c, *size), "mask": (b, 1, *size)}
         for label, shape in expected.items():
             image = getattr(self, label)
             if image is not None and tuple(image.shape) != shape:
@@ -57,13 +61,13 @@ class Scene:
 
     def images(self) -> dict[str, Tensor]:
         """The tensors that are present, by name."""
-        present = {"ms": self.ms, "lms": self.lms, "guide": self.guide, "gt": self.gt}
+        present = {label: getattr(self, label) for label in LABELS}
         return {label: image for label, image in present.items() if image is not None}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Scene:
         """Apply `function` to every tensor."""
         new = {label: function(image) for label, image in self.images().items()}
-        return Scene(new["ms"], new["lms"], new["guide"], new.get("gt"), self.name)
+        return Scene(**new, name=self.name)
 
     def to(self, target: torch.device | torch.dtype | str) -> Scene:
         """Move or convert every tensor."""

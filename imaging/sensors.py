@@ -154,6 +154,47 @@ _GF2 = {"blue": (450.0, 520.0), "green": (520.0, 590.0), "red": (630.0, 690.0), 
 _SPOT6 = {"blue": (455.0, 525.0), "green": (530.0, 590.0), "red": (625.0, 695.0), "nir": (760.0, 890.0)}
 _WV3_MTF = (0.325, 0.355, 0.360, 0.350, 0.365, 0.360, 0.335, 0.315)
 
+# Sentinel-2 User Handbook, ESA, 2015 (Issue 1.2), table 1: central wavelength and bandwidth in nm of every band.
+_SENTINEL2 = {
+    "B1": (443.0, 20.0),
+    "B2": (490.0, 65.0),
+    "B3": (560.0, 35.0),
+    "B4": (665.0, 30.0),
+    "B5": (705.0, 15.0),
+    "B6": (740.0, 15.0),
+    "B7": (783.0, 20.0),
+    "B8": (842.0, 115.0),
+    "B8A": (865.0, 20.0),
+    "B9": (945.0, 20.0),
+    "B10": (1375.0, 30.0),
+    "B11": (1610.0, 90.0),
+    "B12": (2190.0, 180.0),
+}
+
+
+def _sentinel2(key: str, title: str, bands: tuple[str, ...], ratio: int) -> Sensor:
+    """Sentinel-2 with Sentinel-1 as its guide: Level-1C reflectance times 10000, backscatter in dB (VV, VH).
+
+    There is no panchromatic band: `pan` is an empty interval, in which no band lies, and `pan_mtf` the generic gain 0.3. The
+    limits of the backscatter are those of Meraner et al., ISPRS JPRS 166, 2020 (doi 10.1016/j.isprsjprs.2020.05.013).
+    """
+    return Sensor(
+        key=key,
+        title=title,
+        ratio=ratio,
+        bits=16,
+        bands=bands,
+        centres=tuple(_SENTINEL2[band][0] for band in bands),
+        widths=tuple(_SENTINEL2[band][1] for band in bands),
+        pan=(0.0, 0.0),
+        mtf=(0.3,) * len(bands),
+        pan_mtf=0.3,
+        rgb=(bands.index("B4"), bands.index("B3"), bands.index("B2")),
+        guide_range=((-25.0, 0.0), (-32.5, 0.0)),
+        reflectance=10000.0,
+    )
+
+
 TABLE = {
     sensor.key: sensor
     for sensor in (
@@ -169,6 +210,8 @@ TABLE = {
         _published_cube("pavia", "ROSIS-3, Pavia Center", "rosis", hyperspectral.PAVIA, 4, 0.15),
         _published_cube("botswana", "EO-1 Hyperion, Botswana", "hyperion", hyperspectral.BOTSWANA, 4, 0.15),
         _published_cube("fr1", "PRISMA, FR1", "prisma", hyperspectral.FR1, 6, 0.2),
+        _sentinel2("sentinel2", "Sentinel-2 with Sentinel-1", tuple(_SENTINEL2), 1),
+        _sentinel2("sentinel2-10m", "Sentinel-2 (10 m bands) with Sentinel-1", ("B2", "B3", "B4", "B8"), 4),
     )
 }
 _ALIASES = {"geoeye1": "ge1", "geoeye-1": "ge1", "ik": "ikonos", "quickbird": "qb", "gaofen-2": "gf2", "gaofen2": "gf2"}

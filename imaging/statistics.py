@@ -24,6 +24,11 @@ def mean(x: Tensor) -> Tensor:
     return (sums / (height(x) * x.shape[-1])).to(x.dtype)
 
 
+def single_band(guide: Tensor) -> Tensor:
+    """The guide (B, G, H, W) as one band (B, 1, H, W): PAN as it is, the polarisations of SAR averaged in dB."""
+    return guide if guide.shape[1] == 1 else guide.mean(1, keepdim=True)
+
+
 def zero_mean(x: Tensor) -> Tensor:
     """Subtract from every band its mean."""
     return x - mean(x)

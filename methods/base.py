@@ -24,6 +24,13 @@ def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
     return lambda cls: cls
 
 
+def nothing_to_sharpen(key: str, sensor: Sensor) -> str | None:
+    """Why a method that adds spatial detail has nothing to do on this sensor; None if it has."""
+    if sensor.ratio > 1:
+        return None
+    return f"{key} adds detail that ms lacks; the images of {sensor.title} have one resolution"
+
+
 class Method(nn.Module):
     """A fusion method, classic (no parameters) or trainable.
 

@@ -51,6 +51,8 @@ def _check(card: MetricCard, fused: Tensor, images: dict[str, Tensor | None], sc
     if fused.shape != scene.lms.shape:
         raise ValueError(f"fused: expected shape {tuple(scene.lms.shape)} like lms, got {tuple(fused.shape)}")
     for name, image in images.items():
+        if image is None and name == "mask":
+            raise ValueError(f"{card.key} needs a cloud mask, and this scene has none; give Scene(mask=...)")
         if image is None:
             raise ValueError(
                 f"{card.key} needs {name}, and this scene has none (full resolution); use an index without reference"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from catalogue import Entry
 from metrics.conventions import DEFAULT, TABLE, UNITS
 
-IMAGES = ("ms", "lms", "guide", "gt")
+IMAGES = ("ms", "lms", "guide", "gt", "mask")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from imaging import Sensor
+from metrics import conventions
 from metrics.base import register
 from metrics.spectral import band_mse
 
@@ -76,12 +77,26 @@ def rmse(fused: Tensor, gt: Tensor) -> Tensor:
     convention="over all pixels and bands, digital numbers",
     reference="Vivone et al., IEEE GRSM 9(1):53-81, 2021, doi 10.1109/MGRS.2020.3019315",
 )
-def mae(fused: Tensor, gt: Tensor) -> Tensor:
+def mae(fused: Tensor, gt: Tensor, *, sensor: Sensor | None = None, convention: str = conventions.DEFAULT) -> Tensor:
     """Mean absolute error over pixels and bands.
 
-    Images are (B, C, H, W) in digital numbers; returns (B,) float64 in digital numbers.
+    Images are (B, C, H, W) in digital numbers; returns (B,) float64 in digital numbers, under the convention "cloud-removal" in
+    units of the sensor's scale.
+
+    Raises:
+        ValueError: for an unknown convention.
     """
-    return (fused - gt).abs_().mean((1, 2, 3), dtype=torch.float64)
+    conventions.choose("mae", convention)
+    return (fused - gt).abs_().mean((1, 2, 3), dtype=torch.float64) / unit(sensor, convention)
+
+
+def unit(sensor: Sensor | None, convention: str) -> float:
+    """What absolute errors are divided by: 1, or the sensor's scale under the convention "cloud-removal"."""
+    if convention != conventions.CLOUDS:
+        return 1.0
+    if sensor is None:
+        raise ValueError(f"convention '{convention}' needs the sensor: errors are divided by its scale")
+    return sensor.scale
 
 
 @register(

@@ -71,7 +71,8 @@ def ssim(fused: Tensor, gt: Tensor, *, sensor: Sensor, convention: str = convent
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
         sensor: its scale is the dynamic range.
-        convention: "dlpan" or "torchmetrics-compatible" (a window at every pixel, reflected borders).
+        convention: "dlpan"; or with a window at every pixel, "torchmetrics-compatible" (reflected borders) or "cloud-removal"
+            (zeros beyond the border).
 
     Returns:
         (B,) float64 in [-1, 1].
@@ -83,12 +84,12 @@ def ssim(fused: Tensor, gt: Tensor, *, sensor: Sensor, convention: str = convent
     height, width = gt.shape[-2:]
     if min(height, width) < 11:
         raise ValueError(f"image of {height}x{width} is too small for ssim; needs at least 11x11")
-    margin = (5, 5, 5, 5) if convention == conventions.TORCHMETRICS else None
+    mode = {conventions.TORCHMETRICS: "reflect", conventions.CLOUDS: "constant"}.get(convention)
     values = []
     for band in range(gt.shape[1]):
         x, y = fused[:, band].double(), gt[:, band].double()
-        if margin:
-            x, y = (torch.nn.functional.pad(image, margin, mode="reflect") for image in (x, y))
+        if mode:
+            x, y = (torch.nn.functional.pad(image, (5, 5, 5, 5), mode=mode) for image in (x, y))
         luminance, structure = ssim_factors(x, y, sensor.scale)
         values.append((luminance * structure).mean((-2, -1)))
     return torch.stack(values, -1).mean(-1)

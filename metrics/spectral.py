@@ -30,7 +30,7 @@ def sam(fused: Tensor, gt: Tensor, *, convention: str = conventions.DEFAULT) -> 
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
-        convention: "dlpan", "hs-toolbox" (mean over all pixels) or "torchmetrics-compatible" (radians).
+        convention: "dlpan", "hs-toolbox" or "cloud-removal" (mean over all pixels), or "torchmetrics-compatible" (radians).
 
     Returns:
         (B,) float64 in degrees, [0, 180].
@@ -40,7 +40,7 @@ def sam(fused: Tensor, gt: Tensor, *, convention: str = conventions.DEFAULT) -> 
     """
     conventions.choose("sam", convention)
     angle, valid = _angles(fused, gt)
-    if convention == conventions.HS:
+    if convention in {conventions.HS, conventions.CLOUDS}:
         return angle.mean((-2, -1))
     if convention == conventions.TORCHMETRICS:
         angle = angle.deg2rad()

@@ -53,8 +53,7 @@ class Scene:
     def picture(self, image: Array, name: str = "") -> dict[str, Any]:
         """Colours of one image (C, H, W) and, where there is a ground truth, its error, as data URIs."""
         if name == "guide":
-            low, high = (float(limit) for limit in np.percentile(image[0], gallery.STRETCH))
-            return {"rgb": _encode(_bytes((image[0] - low) / max(high - low, 1.0))), "guide": True}
+            return {"rgb": _encode(_bytes(gallery.guide_colours(image))), "guide": True}
         colours = (image[list(self.rgb)].transpose(1, 2, 0) - self.low) / (self.high - self.low)
         found: dict[str, Any] = {"rgb": _encode(_bytes(colours))}
         error = None if name == "gt" else self.error(image)

@@ -77,10 +77,14 @@ class Palette:
         self, response: NDArray[np.float64], curves: Callable[..., NDArray[np.float64]] = spectra
     ) -> tuple[Image, Image]:
         """Band reflectance of every label and of its partner, (bands, labels) each, on the response's wavelengths."""
-        own, other, bright, tilt = (np.array(column) for column in zip(*self._rows, strict=True))
+        own, other, bright, tilt = self.instances()
         first = curves(own, bright, tilt) @ response.T
         second = curves(other, np.sqrt(bright), tilt) @ response.T
         return first.T.astype(np.float32), second.T.astype(np.float32)
+
+    def instances(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Material and partner (indices into `NAMES`), brightness and tilt of every label, (labels,) each."""
+        return tuple(np.array(column) for column in zip(*self._rows, strict=True))  # type: ignore[return-value]
 
     def texture(self) -> tuple[Image, Image, Image]:
         """Deviations `grain`, `mottle` and `patch` of every label, (labels,) each."""

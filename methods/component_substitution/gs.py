@@ -2,24 +2,32 @@
 
 from torch import Tensor
 
-from imaging.statistics import inject, match_moments, slope
+from imaging import Sensor
+from imaging.statistics import inject, match_moments, single_band, slope
 from methods import Method, register
+from methods.base import nothing_to_sharpen
 
 
 @register(
-    tasks={"ms", "hs"},
+    tasks={"ms", "hs", "sar"},
     year=2000,
     paper="Laben, Brower, US patent 6011875",
     faithful="mode 1 of the patent: intensity is the plain mean of all bands; guide equalised to it",
+    inferred=("the two bands of a SAR guide enter as their mean in dB, which no paper on this method foresees",),
 )
 class GS(Method):
     """Component substitution along the first Gram-Schmidt vector: the plain mean of the bands."""
 
     margin = 0
 
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms is coarser than the guide, else the reason why not."""
+        return nothing_to_sharpen("gs", sensor)
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         intensity = lms.mean(1, keepdim=True)
         # Both have the same mean, so the means of the bands need no restoring.
-        detail = match_moments(guide, like=intensity) - intensity
+        detail = match_moments(single_band(guide), like=intensity) - intensity
         return inject(lms, slope(intensity, lms), detail)

@@ -2,27 +2,35 @@
 
 from torch import Tensor
 
+from imaging import Sensor
 from imaging.filters import spline_low_pass
 from imaging.resampling import decimate
-from imaging.statistics import combine, inject, regress, slope, zero_mean
+from imaging.statistics import combine, inject, regress, single_band, slope, zero_mean
 from methods import Method, register
+from methods.base import nothing_to_sharpen
 
 
 @register(
-    tasks={"ms", "hs"},
+    tasks={"ms", "hs", "sar"},
     year=2007,
     paper="Aiazzi, Baronti, Selva, IEEE TGRS 45(10):3230-3239",
     doi="10.1109/TGRS.2007.901007",
     faithful="weights from the low-resolution bands against the B3-spline-filtered, decimated guide; guide not rescaled",
+    inferred=("the two bands of a SAR guide enter as their mean in dB, which no paper on this method foresees",),
 )
 class GSA(Method):
     """Component substitution whose intensity is regressed on the low-resolution bands against the degraded guide."""
 
     margin = 6
 
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms is coarser than the guide, else the reason why not."""
+        return nothing_to_sharpen("gsa", sensor)
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
-        guide = zero_mean(guide)
+        guide = zero_mean(single_band(guide))
         weights = regress(zero_mean(ms), onto=decimate(spline_low_pass(guide, self.ratio), self.ratio))
         intensity = zero_mean(combine(lms, weights))
         return inject(lms, slope(intensity, lms), guide - intensity)

@@ -2,24 +2,33 @@
 
 from torch import Tensor
 
+from imaging import Sensor
 from imaging.filters import gaussian_low_pass, glp_low_pass
-from imaging.statistics import match_moments
+from imaging.statistics import match_moments, single_band
 from methods import Method, register
+from methods.base import nothing_to_sharpen
 
 
 @register(
-    tasks={"ms", "hs"},
+    tasks={"ms", "hs", "sar"},
     year=2006,
     paper="Aiazzi, Alparone, Baronti, Garzelli, Selva, Photogrammetric Engineering and Remote Sensing 72(5):591-596",
     doi="10.14358/PERS.72.5.591",
     faithful="as in the reference toolbox: unit gains, guide equalised by the deviation of its low-passed self",
+    inferred=("the two bands of a SAR guide enter as their mean in dB, which no paper on this method foresees",),
 )
 class MTFGLP(Method):
     """Injection by addition: every band plus the equalised guide minus its Laplacian low-pass."""
 
     margin = 17
 
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms is coarser than the guide, else the reason why not."""
+        return nothing_to_sharpen("mtf-glp", sensor)
+
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
+        guide = single_band(guide)
         guide = match_moments(guide, like=lms, spread=gaussian_low_pass(guide, self.ratio))
         return lms + guide - glp_low_pass(guide, self.sensor, self.ratio)

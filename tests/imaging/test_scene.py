@@ -71,7 +71,7 @@ def test_sensors_are_whole(key):
     sensor = sensors.get(key)
     assert sensor.key == key
     assert len(sensor.mtf) == len(sensor.centres) == len(sensor.widths) == sensor.count
-    assert sensor.scale == 2**sensor.bits - 1
+    assert sensor.scale == (sensor.reflectance or 2**sensor.bits - 1)
     red, green, blue = (sensor.centres[band] for band in sensor.rgb)
     assert red > green > blue
     assert all(0 < gain < 1 for gain in (*sensor.mtf, sensor.pan_mtf))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_every_convention_gives_one_finite_value_per_image(key, convention, coun
     values = compute(key, scene.lms, scene, convention=convention)
     assert values.shape == (2,)
     assert bool(torch.isfinite(values).all())
-    flat = scene.map(torch.zeros_like)
+    flat = replace(scene.map(torch.zeros_like), mask=scene.mask)
     if key != "psnr":
         assert bool(torch.isfinite(compute(key, flat.lms, flat, convention=convention)).all())
 
@@ -64,7 +65,7 @@ def test_every_convention_gives_one_finite_value_per_image(key, convention, coun
 @pytest.mark.parametrize(("key", "convention"), WAYS)
 def test_a_convention_differs_exactly_if_its_text_says_so(key, convention):
     scene = scene_for("r_q2n", 4)
-    dark = Scene(scene.ms, scene.lms, scene.guide, scene.gt.index_fill(2, torch.tensor([3]), 0.0))
+    dark = replace(scene, gt=scene.gt.index_fill(2, torch.tensor([3]), 0.0))
     fused = (scene.lms + scene.gt) / 2
     same = torch.equal(compute(key, fused, dark), compute(key, fused, dark, convention=convention))
     assert same == TABLE[key][convention].startswith("as dlpan")
@@ -74,11 +75,18 @@ def test_sam_conventions_of_a_dark_pixel():
     gt = torch.tensor([[[[1.0, 1.0]], [[0.0, 1.0]]]], dtype=torch.float64)
     fused = torch.tensor([[[[0.0, 0.0]], [[1.0, 0.0]]]], dtype=torch.float64)
     sam = metrics.catalogue["sam"].load()
-    assert [float(sam(fused, gt, convention=name)) for name in conventions.known("sam")] == [90, 45, pytest.approx(math.pi / 2)]
+    assert [float(sam(fused, gt, convention=name)) for name in conventions.known("sam")] == [
+        90,
+        45,
+        45,
+        pytest.approx(math.pi / 2),
+    ]
     assert float(sam(torch.zeros_like(gt), gt, convention=TORCHMETRICS)) == pytest.approx(math.pi / 2)
 
 
-@pytest.mark.parametrize(("key", "known"), [("sam", "'dlpan', 'hs-toolbox', 'torchmetrics-compatible'"), ("cc", "'dlpan' only")])
+@pytest.mark.parametrize(
+    ("key", "known"), [("sam", "'dlpan', 'hs-toolbox', 'cloud-removal', 'torchmetrics-compatible'"), ("cc", "'dlpan' only")]
+)
 def test_an_unknown_convention_is_refused_with_the_known_ones(key, known):
     scene = scene_for(key)
     with pytest.raises(ValueError, match=f"{known}, got 'mine'"):
@@ -105,7 +113,7 @@ def test_cards_state_the_conventions():
     for key in metrics.names():
         lines = metrics.card(key).conventions
         assert [line.split(": ")[0] for line in lines] == list(TABLE.get(key, {}))
-    assert metrics.card("sam").conventions[1].startswith("torchmetrics-compatible: radians")
+    assert metrics.card("sam").conventions[2].startswith("torchmetrics-compatible: radians")
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

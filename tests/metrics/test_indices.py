@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -27,7 +29,9 @@ def make_scene(count: int = 4, size: int = SMALL, seed: int = 0, batch: int = 2,
     detail = torch.rand(batch, count, size, size, generator=generator, dtype=torch.float64)
     gt = (interp23(low, ratio) * 1200 + detail * 300 + 200).round()
     ms = mtf(gt, sensors.generic(count, ratio), step=ratio)
-    return Scene(ms=ms, lms=interp23(ms, ratio), guide=gt.mean(1, keepdim=True), gt=gt)
+    guide = gt.mean(1, keepdim=True)
+    mask = (torch.arange(size) < size / 2).to(gt.dtype).expand_as(guide)
+    return Scene(ms=ms, lms=interp23(ms, ratio), guide=guide, gt=gt, mask=mask)
 
 
 def scene_for(key: str, count: int = 4, **options: int) -> Scene:
@@ -83,7 +87,8 @@ def test_noise_is_worse_the_more_there_is(key):
 @pytest.mark.parametrize("key", metrics.names())
 @pytest.mark.parametrize(("fused", "reference"), [(0.0, 0.0), (700.0, 700.0), (0.0, 700.0), (700.0, 0.0), (700.0, 710.0)])
 def test_flat_images_give_finite_values(key, fused, reference):
-    scene = scene_for(key, 4).map(lambda image: torch.full_like(image, reference))
+    whole = scene_for(key, 4)
+    scene = replace(whole.map(lambda image: torch.full_like(image, reference)), mask=whole.mask)
     values = compute(key, torch.full_like(scene.lms, fused), scene)
     if fused == reference and "gt" in metrics.card(key).needs:
         assert values.tolist() == [metrics.card(key).best] * 2
@@ -95,7 +100,7 @@ def test_flat_images_give_finite_values(key, fused, reference):
 def test_a_flat_image_beside_a_varying_one_gives_a_finite_value(key):
     scene = scene_for(key, 4)
     assert bool(torch.isfinite(compute(key, torch.zeros_like(scene.lms), scene)).all())
-    flat = scene.map(torch.zeros_like)
+    flat = replace(scene.map(torch.zeros_like), mask=scene.mask)
     assert bool(torch.isfinite(compute(key, scene.lms, flat)).all())
 
 
@@ -179,7 +184,7 @@ def test_partial_blocks_are_left_out(key):
 def test_the_order_of_bands_does_not_matter(key):
     scene = scene_for(key, 4)
     order = [2, 0, 3, 1]
-    turned = Scene(scene.ms[:, order], scene.lms[:, order], scene.guide, scene.gt[:, order])
+    turned = replace(scene, ms=scene.ms[:, order], lms=scene.lms[:, order], gt=scene.gt[:, order])
     torch.testing.assert_close(compute(key, turned.lms, turned), compute(key, scene.lms, scene), rtol=1e-10, atol=1e-12)
 
 

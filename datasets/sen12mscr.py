@@ -1,0 +1,249 @@
+"""SEN12MS-CR: Sentinel-1 beside cloudy and clear Sentinel-2 patches (Ebel, Meraner, Schmitt, Zhu, IEEE TGRS 59(7), 2021).
+
+doi 10.1109/TGRS.2020.3024744; data: mediaTUM 1554803, https://patricktum.github.io/cloud_removal/sen12mscr. Read as published:
+the official tree, or three flat folders with or without a csv of splits. Optical images are limited to 0..10000, as every
+published loader does; backscatter stays in dB and is limited by the networks, to the sensor's `guide_range`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
+from datasets.folders import roots
+from datasets.hdf5 import fingerprint
+from datasets.sar_tracks import DEFAULT, assemble, sensor_of
+from datasets.sen12mscr_files import Found, Triplet, locate
+from imaging import Scene
+from imaging.clouds import cloud_and_shadow
+
+# Limits of backscatter [dB], VV and VH, that networks map to [0, 1]: those of DSen2-CR and GLF-CR, and of UnCRtainTS.
+SCALINGS = {"dsen2-cr": ((-25.0, 0.0), (-32.5, 0.0)), "uncrtaints": ((-25.0, 0.0), (-25.0, 0.0))}
+# What stands in for NaN: the mean of the band's other pixels (GLF-CR), or zero (UnCRtainTS).
+FILLS = ("mean", "zero")
+# Triplets whose content is part of the fingerprint and is searched for NaN when the dataset is opened.
+SAMPLED = 64
+
+
+@register("sen12mscr", task="sar", sensor="sentinel2", title="SEN12MS-CR")
+class Sen12MSCR(Dataset):
+    """Sentinel-1 and 13 bands of Sentinel-2, 256x256 patches, 10 m; tracks sar-cr (cloud removal) and sar-sharp (sharpening).
+
+    The official split by region applies; a folder in which either its training or its test regions are missing is tested as a
+    whole, and nothing is trained on it.
+
+    Args:
+        root: folder of the files; None: see `datasets.open`.
+        track: "sar-cr" or "sar-sharp".
+        scaling: limits of backscatter: "dsen2-cr" or "uncrtaints".
+        fill: what stands in for NaN: "mean" or "zero".
+
+    Raises:
+        DatasetError: for missing or broken files, or an unknown option.
+    """
+
+    key = "sen12mscr"
+    task = "sar"
+    source = "published"
+
+    def __init__(
+        self, root: Path | None = None, *, track: str = DEFAULT, scaling: str = "dsen2-cr", fill: str = FILLS[0]
+    ) -> None:
+        for label, value, choices in (("scaling", scaling, tuple(SCALINGS)), ("fill", fill, FILLS)):
+            if value not in choices:
+                raise DatasetError(f"{label}: expected {' or '.join(choices)}, got '{value}'")
+        self.sensor = replace(sensor_of(track), guide_range=SCALINGS[scaling])
+        found = locate(root)
+        if found is None or not found.triplets:
+            raise DatasetNotFoundError(missing_message(root, found))
+        self._track, self.fill = track, fill
+        self.notices = _count(found)
+        splits = _usable(found, self.notices)
+        self._splits = {name: TripletSplit(triplets, track, fill) for name, triplets in splits.items()}
+        everything = found.triplets
+        sample = [everything[i * len(everything) // SAMPLED] for i in range(SAMPLED)]
+        sample = list(dict.fromkeys(sample))
+        self.fingerprint = _fingerprint(everything, sample, fill)
+        read_triplet(everything[0], fill)
+        holes = sum(bool(~np.isfinite(read_image(triplet.s1, 2)).all()) for triplet in sample)
+        if holes:
+            some = "sampled " if len(sample) < len(everything) else ""
+            by = "the mean of the band's other pixels" if fill == "mean" else "zero"
+            self.notices.append(f"{holes} of {len(sample)} {some}SAR patches have NaN; filled with {by}")
+        if track == "sar-cr":
+            self.notices.append("cloud masks: found by band ratios (imaging.clouds), threshold 0.2; the files hold none")
+
+    @classmethod
+    def open(cls, root: Path | None = None, source: str = "auto", **options: Any) -> Dataset:
+        """Open the published files or the simulated twin; arguments as in `datasets.open`, options as in the two classes.
+
+        Raises:
+            DatasetError: for missing or broken files, or an unknown source.
+        """
+        if source not in {"auto", "published", "simulated"}:
+            raise DatasetError(f"source: expected auto, published or simulated, got '{source}'")
+        found = locate(root) if source != "simulated" else None
+        if source == "published" or (found is not None and found.triplets):
+            return cls(root, **options)
+        from datasets.simulated.sentinel_twin import SentinelTwin
+
+        twin: Dataset = SentinelTwin(**options)
+        if source == "auto":
+            places = ", ".join(str(folder) for folder in roots(root))
+            twin.notices = [
+                f"published files of sen12mscr not found in {places}: using the embedded SIMULATED twin; "
+                "run `run_bench.py data sen12mscr` to see which files are expected",
+                *twin.notices,
+            ]
+        return twin
+
+    @property
+    def track(self) -> str:
+        """How the images are used: "sar-cr" or "sar-sharp"."""
+        return self._track
+
+    def split(self, name: str) -> Split:
+        """Return a split; `full` is empty: there is nothing to fuse beyond the published resolution."""
+        self.check_split(name)
+        return self._splits.get(name) or TripletSplit([], self._track, self.fill)
+
+
+def _usable(found: Found, notices: list[str]) -> dict[str, list[Triplet]]:
+    """The splits as they are used; what deviates from the official ones becomes a notice."""
+    splits = {name: list(triplets) for name, triplets in found.splits.items()}
+    regions = list(dict.fromkeys(triplet.name.rpartition("_p")[0] for triplet in splits["train"]))
+    if splits["train"] and splits["reduced"] and (splits["valid"] or len(regions) > 1):
+        if not splits["valid"]:
+            last = regions[-1]
+            splits["valid"] = [t for t in splits["train"] if t.name.rpartition("_p")[0] == last]
+            splits["train"] = [t for t in splits["train"] if t.name.rpartition("_p")[0] != last]
+            notices.append(f"no region of the validation split is there; {last} is taken from training for it")
+        return splits
+    notices.append(
+        f"{len(splits['train'])} training, {len(splits['valid'])} validation and {len(splits['reduced'])} test patches: too few "
+        "for the official split; all are tested and nothing is trained"
+    )
+    return {"reduced": found.triplets}
+
+
+def _count(found: Found) -> list[str]:
+    counts = ", ".join(f"{len(found.splits[name])} {name}" for name in ("train", "valid", "reduced"))
+    lines = [f"{found.layout}: {counts} patches"]
+    if found.incomplete:
+        lines.append(f"{found.incomplete} patches skipped: SAR, clear or cloudy file is missing")
+    if found.unlisted:
+        lines.append(f"{found.unlisted} patches skipped: not in the csv")
+    return lines
+
+
+class TripletSplit(Split):
+    """Patches of one split, read from their files."""
+
+    def __init__(self, triplets: list[Triplet], track: str, fill: str) -> None:
+        self.triplets, self.track, self.fill = triplets, track, fill
+
+    def __len__(self) -> int:
+        return len(self.triplets)
+
+    def read(self, indices: Sequence[int]) -> Scene:
+        """Read patches as one batch of the track; masks are found in the cloudy images."""
+        if not self.triplets:
+            raise DatasetError("this split has no images: no file of it was found")
+        chosen = [self.triplets[i] for i in indices]
+        images = [read_triplet(triplet, self.fill) for triplet in chosen]
+        sar, clear, cloudy = (torch.cat(parts) for parts in zip(*images, strict=True))
+        names = tuple(triplet.name for triplet in chosen)
+        return assemble(self.track, sar, clear, cloudy, cloud_and_shadow(cloudy), names)
+
+
+def read_triplet(triplet: Triplet, fill: str = FILLS[0]) -> tuple[Tensor, Tensor, Tensor]:
+    """SAR (1, 2, H, W) in dB, clear and cloudy image (1, 13, H, W) in digital numbers limited to 0..10000.
+
+    Raises:
+        DatasetError: naming the file that is broken or does not fit.
+    """
+    sar, clear, cloudy = read_image(triplet.s1, 2), read_image(triplet.clear, 13), read_image(triplet.cloudy, 13)
+    for path, image in ((triplet.clear, clear), (triplet.cloudy, cloudy)):
+        if image.shape[1:] != sar.shape[1:]:
+            raise DatasetError(f"{path}: {image.shape[1:]} pixels beside {sar.shape[1:]} of {triplet.s1.name}; download it again")
+        highest = float(np.nanmax(image))
+        if highest <= 1.5:
+            raise DatasetError(f"{path}: values reach {highest:g} only; expected reflectance times 10000, as published")
+    sar, clear, cloudy = (_filled(image, fill) for image in (sar, clear, cloudy))
+    clear, cloudy = np.clip(clear, 0, 10000), np.clip(cloudy, 0, 10000)
+    return torch.from_numpy(sar)[None], torch.from_numpy(clear)[None], torch.from_numpy(cloudy)[None]
+
+
+def read_image(path: Path, bands: int) -> NDArray[np.float32]:
+    """A GeoTIFF as (bands, H, W) float32, whichever axis its bands are on.
+
+    Raises:
+        DatasetError: if it cannot be read, or has another number of bands.
+    """
+    import tifffile
+
+    try:
+        image = tifffile.imread(path)
+    except Exception as error:  # whatever is wrong inside a broken file; compressed ones need a codec
+        image = _with_rasterio(path, error)
+    if image.ndim != 3 or bands not in (image.shape[-1], image.shape[0]):
+        raise DatasetError(f"{path}: expected {bands} bands, found shape {image.shape}; is it a file of SEN12MS-CR?")
+    first = image if image.shape[0] == bands and image.shape[-1] != bands else np.moveaxis(image, -1, 0)
+    return np.ascontiguousarray(first, dtype=np.float32)
+
+
+def _with_rasterio(path: Path, error: Exception) -> NDArray[Any]:
+    try:
+        import rasterio
+
+        with rasterio.open(path) as file:
+            return np.asarray(file.read())
+    except ImportError:
+        remedy = "if it is compressed: pip install rasterio; else download it again"
+        raise DatasetError(f"{path}: cannot be read ({error}); {remedy}") from error
+    except Exception as second:
+        raise DatasetError(f"{path}: cannot be read ({second}); download it again") from second
+
+
+def _filled(image: NDArray[np.float32], fill: str) -> NDArray[np.float32]:
+    bad = ~np.isfinite(image)
+    if not bad.any():
+        return image
+    out = image.copy()
+    for band, holes in enumerate(bad):
+        rest = image[band][~holes]
+        out[band][holes] = rest.mean() if fill == "mean" and rest.size else 0.0
+    return out
+
+
+def _fingerprint(triplets: list[Triplet], sample: list[Triplet], fill: str) -> str:
+    """Sha256 over names and sizes of all files and the content of those of a sample; folders do not count."""
+    digest = hashlib.sha256(fill.encode())
+    for triplet in triplets:
+        sizes = [path.stat().st_size for path in (triplet.s1, triplet.clear, triplet.cloudy)]
+        digest.update(f"{triplet.name} {sizes}\n".encode())
+    files = {f"{t.name} {role}": getattr(t, role) for t in sample for role in ("s1", "clear", "cloudy")}
+    digest.update(fingerprint(files).encode())
+    return digest.hexdigest()
+
+
+def missing_message(root: Path | None, found: Found | None) -> str:
+    """What to say where there are no files."""
+    places = ", ".join(f"root='{folder}'" for folder in roots(root))
+    partial = f" (only incomplete patches: {found.incomplete})" if found and found.incomplete else ""
+    return (
+        f"published files of sen12mscr not found in {places}{partial}: expected "
+        "ROIs1158_spring_s1/s1_1/ROIs1158_spring_s1_1_p30.tif and so on, with _s2 and _s2_cloudy "
+        "beside, or the folders s1, s2_cloudfree and s2_cloudy with files of equal names; "
+        "download them from https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803), give another folder "
+        "(--data-root, or $WALDBENCH_DATA), or use source 'simulated'"
+    )

@@ -1,0 +1,67 @@
+"""Errors under clouds and beside them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from imaging import Sensor
+from imaging.clouds import covered
+from metrics import conventions
+from metrics.base import register
+from metrics.pixel import unit
+
+
+@register(
+    title="MAE_cloudy",
+    direction="lower",
+    best=0.0,
+    unit="DN",
+    convention="over the pixels whose cloud and shadow mask is 0.2 or more, all bands, digital numbers",
+    reference="Meraner, Ebel, Zhu, Schmitt, ISPRS JPRS 166:333-346, 2020, doi 10.1016/j.isprsjprs.2020.05.013",
+)
+def mae_cloudy(
+    fused: Tensor, gt: Tensor, mask: Tensor, *, sensor: Sensor | None = None, convention: str = conventions.DEFAULT
+) -> Tensor:
+    """Mean absolute error where clouds or their shadows hide the ground: what was made up.
+
+    Args:
+        fused: fused images (B, C, H, W) in digital numbers.
+        gt: ground truth of the same shape.
+        mask: clouds and shadows (B, 1, H, W), 0 to 1.
+        sensor: for the convention "cloud-removal", which divides by its scale.
+        convention: "dlpan" (digital numbers) or "cloud-removal" (reflectance).
+
+    Returns:
+        (B,) float64; NaN for an image without a covered pixel.
+
+    Raises:
+        ValueError: for an unknown convention.
+    """
+    conventions.choose("mae_cloudy", convention)
+    return _mean_error(fused, gt, covered(mask)) / unit(sensor, convention)
+
+
+@register(
+    title="MAE_clear",
+    direction="lower",
+    best=0.0,
+    unit="DN",
+    convention="over the pixels whose cloud and shadow mask is below 0.2, all bands, digital numbers",
+    reference="Meraner, Ebel, Zhu, Schmitt, ISPRS JPRS 166:333-346, 2020, doi 10.1016/j.isprsjprs.2020.05.013",
+)
+def mae_clear(
+    fused: Tensor, gt: Tensor, mask: Tensor, *, sensor: Sensor | None = None, convention: str = conventions.DEFAULT
+) -> Tensor:
+    """Mean absolute error where the sky was clear: what a method spoilt; NaN for an image covered all over.
+
+    Arguments and errors as in `mae_cloudy`.
+    """
+    conventions.choose("mae_clear", convention)
+    return _mean_error(fused, gt, ~covered(mask)) / unit(sensor, convention)
+
+
+def _mean_error(fused: Tensor, gt: Tensor, where: Tensor) -> Tensor:
+    error = (fused - gt).abs_().mean(1, keepdim=True, dtype=torch.float64)
+    # 0 / 0 is NaN: an error over no pixel at all.
+    return (error * where).sum((1, 2, 3)) / where.sum((1, 2, 3))
