@@ -22,11 +22,14 @@ def load_weights(method: Method, path: Path) -> None:
         UsageError: if the file is missing, holds anything but tensors, or does not fit; the message lists missing keys,
             unexpected keys and differing shapes.
     """
-    state = read_state(path)
-    translate = getattr(method, "load_official", None)
-    if translate is not None and path.suffix != ".safetensors":
-        state = translate(state)
-    own = method.state_dict()
+    state, own = read_state(path), method.state_dict()
+    official = getattr(method, "load_official", None)
+    if official is not None and path.suffix != ".safetensors" and state.keys() != own.keys():
+        try:
+            official(state)
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}") from error
+        return
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())
     shapes = [

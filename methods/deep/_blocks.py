@@ -31,13 +31,16 @@ class OfficialNetwork(Network):
         """
         own = self.state_dict()
         theirs = {name: self._official_name(name) for name in own}
-        missing = [name for name in theirs.values() if name not in state]
-        spare = [name for name in state if name not in theirs.values() and not name.startswith(self.copies)]
-        if missing or spare:
-            raise self._misfit(f"missing {missing}, left over {spare}", "this network")
-        wrong = [f"{name} {tuple(state[name].shape)}" for key, name in theirs.items() if state[name].shape != own[key].shape]
-        if wrong:
-            raise self._misfit(f"unexpected shapes {wrong}", f"a sensor with {self.sensor.count} bands")
+        differing = [key for key, name in theirs.items() if name in state and state[name].shape != own[key].shape]
+        problems = {
+            "missing": [name for name in theirs.values() if name not in state],
+            "left over": [name for name in state if name not in theirs.values() and not name.startswith(self.copies)],
+            "unexpected shapes": [f"{theirs[key]} {tuple(state[theirs[key]].shape)}" for key in differing],
+        }
+        found = ", ".join(f"{problem} {_short(names)}" for problem, names in problems.items() if names)
+        if found:
+            names_differ = problems["missing"] or problems["left over"]
+            raise self._misfit(found, "this network" if names_differ else f"a sensor with {self.sensor.count} bands")
         self.load_state_dict({key: state[name] for key, name in theirs.items()})
 
     def _official_name(self, name: str) -> str:
@@ -46,6 +49,10 @@ class OfficialNetwork(Network):
 
     def _misfit(self, problem: str, remedy: str) -> ValueError:
         return ValueError(f"these weights do not fit {type(self).__name__}: {problem}; use the file of {remedy}")
+
+
+def _short(names: list[str], limit: int = 6) -> str:
+    return f"{names[:limit]}" + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def truncated_he_(network: nn.Module) -> None:

@@ -9,6 +9,7 @@ from imaging import Sensor
 from methods.base import register
 from methods.deep._layers import convolution, planes
 from methods.deep._ratio_four import RatioFourNetwork
+from methods.recipes import Recipe
 
 WIDTH, BLOCKS = 64, 6
 
@@ -80,6 +81,8 @@ class DBDENetSpatial(RatioFourNetwork):
         sensor: sensor of the images, ratio 4.
         guide_bands: channels of the guide.
     """
+
+    recipe = Recipe("l1", 5e-4, 8, 500, weight_decay=1e-4, notes=("the loss is not stated; mean absolute error is taken",))
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
         super().__init__(sensor=sensor, guide_bands=guide_bands)
