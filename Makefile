@@ -7,7 +7,7 @@ STAMP = $(VENV)/.installed
 .PHONY: demo test lint bench clean
 
 demo: $(STAMP)
-	$(BIN)/python run_bench.py --methods exp gs mtf-glp fusionnet cf2n --dataset wv3 --protocol quick --source simulated
+	$(BIN)/python run_bench.py --methods exp gs mtf-glp fusionnet cf2n --dataset wv3 --protocol quick --source simulated --figures all
 
 test: $(STAMP)
 	$(BIN)/ruff check .
