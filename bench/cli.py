@@ -145,6 +145,10 @@ def _check(options: argparse.Namespace) -> None:
             raise UsageError(f"--{name} must be at least 1, got {value}")
     if options.track and options.task not in {None, "sar"}:
         raise UsageError(f"--track {options.track} goes with --task sar, got --task {options.task}")
+    if options.ratio is not None and options.ratio < 2:
+        raise UsageError(f"--ratio must be at least 2, got {options.ratio}")
+    if options.response is not None and not options.response.is_file():
+        raise UsageError(f"--response: no such file: {options.response}")
     if options.scheduler and options.executor != "dask":
         raise UsageError("--scheduler goes with --executor dask")
     if any(not 0 <= seed < 2**31 for seed in options.seeds):

@@ -21,7 +21,7 @@ from datasets.base import Dataset, DatasetError, DatasetNotFoundError
 # What a task (SAR-optical: a track) runs where no method is named:
 # its floor, fast representatives of every family, networks made for it, and CF2N.
 SELECTION = {
-    "hs": ("exp", "gsa", "gfpca", "sfim", "mtf-glp", "mtf-glp-hpm", "hyperpnn", "hspenet", "fusionnet", "cf2n"),
+    "hs": ("exp", "gsa", "gfpca", "sfim", "mtf-glp", "mtf-glp-hpm-r", "hyperpnn", "hspenet", "fusionnet", "cf2n"),
     "sar-cr": ("input-copy", "mean-fill", "sar-regression", "dsen2-cr-lite", "uncrtaints", "unet3d-like", "cf2n"),
     "sar-sharp": ("exp", "bicubic", "gs", "gsa", "mtf-glp", "pnn", "fusionnet", "cf2n"),
 }
