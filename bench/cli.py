@@ -12,7 +12,7 @@ from typing import NoReturn
 from bench.errors import UsageError
 from catalogue import UnknownNameError
 
-VERBS = ("run", "list", "info", "data", "report", "sharpen")
+VERBS = ("run", "list", "info", "data", "report", "sharpen", "cost")
 EXAMPLE = """examples:
   run_bench.py --methods cf2n fusionnet --dataset wv3          train, evaluate and rank two networks
   run_bench.py --methods all-classic --dataset scene:my.mat    every classic method on your own scene
@@ -21,6 +21,7 @@ EXAMPLE = """examples:
   run_bench.py info cf2n                                       what is published and what is inferred
   run_bench.py data wv3                                        which files are expected, found, broken
   run_bench.py sharpen --methods gsa --dataset scene:ms.tif,pan.tif --output fused.tif
+  run_bench.py cost --methods gsa fusionnet --sensor wv3       latency, memory and energy over sizes and threads
   run_bench.py report --results results                        derive leaderboard, tables and figures again
   run_bench.py report --compare old new                        what changed between two results folders"""
 
@@ -82,7 +83,11 @@ def build_parser() -> Parser:
     how.add_argument("--workers", type=int, metavar="N", help="cells at a time (default: one that trains, else one a core)")
     how.add_argument("--executor", choices=("local", "dask"), default="local", help="processes here, or a Dask cluster")
     how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
-    how.add_argument("--compile", action="store_true", help="train with torch.compile")
+    how.add_argument("--compile", action="store_true", help="train with torch.compile; of cost: measure that form too")
+    how.add_argument("--sizes", nargs="+", type=int, metavar="N", help="of cost: sides of the guide (default: 64 256 512 2048)")
+    how.add_argument(
+        "--precision", nargs="+", choices=("fp32", "bf16", "fp16"), default=["fp32"], metavar="fp32|bf16|fp16", help="of cost"
+    )
     how.add_argument("--layout", choices=("auto", "channels-last", "contiguous"), default="auto", help="of images in memory")
     how.add_argument("--deterministic", action="store_true", help="refuse operations that give other bits each time (GPU)")
     how.add_argument("--force", action="store_true", help="run finished cells again")
@@ -135,7 +140,7 @@ def fail_softly(work: Callable[[], int]) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.verb in {"info", "data"} and not options.key:
         raise UsageError(f"{options.verb} needs a key: run_bench.py {options.verb} KEY (all keys: run_bench.py list)")
-    if options.verb in {"run", "list", "report", "sharpen"} and options.key:
+    if options.verb in {"run", "list", "report", "sharpen", "cost"} and options.key:
         raise UsageError(f"{options.verb} takes no key, got '{options.key}'; methods are named with --methods")
     if options.verb == "run" and not options.dataset:
         raise UsageError("no dataset named; expected --dataset wv3, or --dataset scene:PATH (all keys: run_bench.py list)")

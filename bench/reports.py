@@ -56,7 +56,7 @@ def write_all(
     paths = leaderboard.write(store, frame)
     parts: dict[str, tuple[object, ...]] = {"latex": (choice.siunitx,)}
     parts |= {"figures": (choice.figures == "fast",)} if choice.figures != "none" else {}
-    parts["site"] = ()
+    parts |= {"costs": (), "site": ()}
     parts |= {"exports": (choice.exports,)} if choice.exports else {}
     for name, options in parts.items():
         try:

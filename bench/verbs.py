@@ -22,7 +22,7 @@ from imaging import sensors
 
 def call(options: argparse.Namespace) -> int:
     """Run the verb that was asked for and return the exit code."""
-    verbs = {"run": run, "list": list_all, "info": info, "data": data, "report": report, "sharpen": sharpen}
+    verbs = {"run": run, "list": list_all, "info": info, "data": data, "report": report, "sharpen": sharpen, "cost": cost}
     return verbs[options.verb](options)
 
 
@@ -38,6 +38,13 @@ def sharpen(options: argparse.Namespace) -> int:
     from bench import sharpen as verb
 
     return verb.sharpen(options)
+
+
+def cost(options: argparse.Namespace) -> int:
+    """Measure the full cost of methods; see `bench.grid`."""
+    from bench import expense
+
+    return expense.run(options)
 
 
 def list_all(options: argparse.Namespace) -> int:

@@ -1,0 +1,26 @@
+"""`costs.csv` and `speed.csv`: every stored row of the verb `cost`, and of pytest-benchmark files in `<results>/benchmarks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from bench import grid, timings
+from bench.store import Store, write_atomically
+
+
+def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
+    """Derive both files; where nothing was measured there is none."""
+    tables = {"costs.csv": table(store.root), "speed.csv": timings.table(store.root / "benchmarks")}
+    paths = []
+    for name, rows in tables.items():
+        if len(rows):
+            write_atomically(store.root / name, rows.to_csv(index=False, lineterminator="\n").encode())
+            paths.append(store.root / name)
+    return paths
+
+
+def table(root: Path) -> pd.DataFrame:
+    """All rows of the verb `cost`, one a measurement."""
+    return pd.DataFrame([row for file in sorted((root / "costs").glob("*/*.json")) for row in grid.read(file)])

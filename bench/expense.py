@@ -1,0 +1,96 @@
+"""The verb `cost`: measure methods one at a time, each in a fresh process, and derive `costs.csv`."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+import methods
+from bench import costs, grid
+from bench.errors import UsageError
+from bench.experiment import expand_methods
+from bench.screen import console
+from bench.store import Store
+from imaging import sensors
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, store, print; 0 if every method could be measured."""
+    sensor = sensors.get(options.sensor or "wv3")
+    sizes = tuple(sorted(set(options.sizes or grid.Task.sizes)))
+    if sizes[0] < 16:
+        raise UsageError(f"--sizes must be at least 16, got {sizes[0]}")
+    plugins = tuple(str(Path(name).resolve()) for name in options.plugin)
+    forms = grid.FORMS if options.compile else ("eager",)
+    failed, out = [], console()
+    for key in expand_methods(options.methods, options.task):
+        reason = _unsupported(key, sensor)
+        if reason:
+            out.print(f"skipped: {key}: {reason}", markup=False, soft_wrap=True)
+            continue
+        task = grid.Task(key, sensor.key, sizes, tuple(dict.fromkeys(options.precision)), forms, plugins)
+        problem = _measure(task, options.results)
+        failed += [key] if problem else []
+        out.print(f"  {'failed' if problem else 'done'}  {key} {problem}".rstrip(), markup=False, soft_wrap=True)
+    show(costs.table(options.results), out)
+    for path in costs.write(Store(options.results)):
+        out.print(f"all rows: {path}", markup=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def show(frame: pd.DataFrame, out: Console) -> None:
+    """Print latencies: one row a method and way of running, one column a size."""
+    if frame.empty:
+        return
+    times = frame[frame["measure"] == "latency_ms"]
+    columns = ["method", "sensor", "place", "threads", "precision", "form", "copies"]
+    printed = Table(
+        *columns,
+        *(f"{side:.0f}" for side in sorted(times["side"].unique())),
+        title="latency in ms, median ± half the interquartile range",
+        box=None,
+    )
+    for key, part in times.groupby(columns, dropna=False, sort=False):
+        cells = {row["side"]: _cell(row) for _, row in part.iterrows()}
+        names = [_word(word) for word in key]
+        printed.add_row(*names, *(cells.get(side, "-") for side in sorted(times["side"].unique())))
+    out.print(printed)
+
+
+def _word(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def _cell(row: pd.Series[float]) -> str:
+    return str(row["note"]) if pd.isna(row["value"]) else f"{row['value']:.3g} ± {row['iqr'] / 2:.2g}"
+
+
+def _unsupported(key: str, sensor: sensors.Sensor) -> str | None:
+    """Why a method has no cost on this sensor: the sensor's own task is tried first."""
+    tasks = sorted(methods.card(key).tasks)
+    reasons = [methods.supports(key, sensor, task) for task in tasks]
+    return None if None in reasons else str(reasons[0])
+
+
+def _measure(task: grid.Task, results: Path) -> str:
+    """Run one method in a process of its own; returns the problem, or nothing."""
+    # As in a run: a spinning barrier makes several threads slower than one wherever another program wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            rows = pool.submit(grid.measure, task).result()
+    except BrokenProcessPool:
+        return "the process was killed (out of memory?)"
+    except Exception as error:  # whatever a plugin raises costs one method
+        return f"{type(error).__name__}: {error}".split("\n")[0]
+    grid.store(results, task, rows)
+    return ""
