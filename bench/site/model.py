@@ -121,7 +121,7 @@ def chart_data(part: pd.DataFrame) -> Context:
     """Numbers of the accuracy-against-cost chart, and what names and colours the methods everywhere."""
     good = part[part["status"] == "ok"]
     indices = [column for split in SPLITS for column in index_columns(good, split)]
-    costs = [column for column in cost_columns(good) if column.name != "macs_256" or "flops_256" not in good]
+    costs = cost_columns(good)
     numbers = {column.name: [_number(value, column) for value in column.values(good)] for column in (*indices, *costs)}
     looks = style.families(good["family"])
     return {

@@ -82,6 +82,16 @@ def test_sources_do_not_mix_and_simulated_is_said(built):
     assert second.count("data-key=") == 2
 
 
+def test_every_task_has_a_tab(store):
+    cell = add(store, "gsa", dataset="pavia-simulated")
+    record = store.read(cell)
+    (store.folder(cell) / "record.json").write_text(json.dumps(record | {"dataset": record["dataset"] | {"task": "hs"}}))
+    site.write(store)
+    tabs = re.findall(r'role="tab" id="tab-task-(\w+)" aria-controls="task-\1" aria-selected="(\w+)"', html(store))
+    assert tabs == [("ms", "true"), ("hs", "false")]
+    assert f"{PROTOCOL}_pavia-simulated" in html(store).split('<section id="task-hs"')[1]
+
+
 def test_text_of_others_is_text(built):
     assert "<script>alert" not in html(built)
     assert "out of memory &lt;script&gt;" in html(built)
