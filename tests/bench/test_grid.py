@@ -94,5 +94,5 @@ def test_the_verb_measures_in_a_process_of_its_own(tmp_path, capsys):
 def test_what_does_not_fit_is_told(tmp_path, capsys):
     assert main(["cost", "--methods", "toy-net", "--sizes", "4", "--results", str(tmp_path)]) == 2
     assert "--sizes must be at least 16" in capsys.readouterr().err
-    assert main(["cost", "--methods", "tdnet", "--sensor", "pavia", "--sizes", "16", "--results", str(tmp_path)]) == 0
+    assert main(["cost", "--methods", "tdnet", "--sensor", "fr1", "--sizes", "16", "--results", str(tmp_path)]) == 0
     assert "skipped: tdnet:" in capsys.readouterr().out

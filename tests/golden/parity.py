@@ -78,6 +78,9 @@ def rows() -> Iterator[Row]:
     for name, (key, options, golden) in METHODS.items():
         worst = max(_method(sensor, key, options, golden) for sensor in SENSORS)
         yield Row("method", name, worst, LOOSE.get(name, 1e-9))
+    from tests.golden import more  # it needs the scenes of this module
+
+    yield from more.rows()
     yield from _indices()
     yield from _hypercomplex()
 
