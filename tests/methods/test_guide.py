@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import methods
-from imaging import sensors
+from imaging import interp23, sensors
 
 RADAR = replace(sensors.get("qb"), guide_range=((-25.0, 0.0), (-32.5, 0.0)), reflectance=10000.0)
 
@@ -28,3 +28,19 @@ def test_a_panchromatic_guide_is_divided_by_the_scale():
 def test_a_guide_of_another_count_is_refused():
     with pytest.raises(ValueError, match="has 2 SAR bands, got 1"):
         methods.create("cf2n", sensor=RADAR).normalise_guide(torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("key", ["gs", "gsa", "mtf-glp"])
+def test_classic_methods_take_the_mean_of_two_polarisations(key):
+    sensor = sensors.get("sentinel2-10m")
+    generator = torch.Generator().manual_seed(1)
+    ms = torch.rand(1, 4, 16, 16, generator=generator) * 2000 + 300
+    lms = interp23(ms, 4)
+    sar = torch.rand(1, 2, 64, 64, generator=generator) * 20 - 25
+    method = methods.create(key, sensor=sensor)
+    fused = method(ms, lms, sar)
+    assert fused.shape == lms.shape
+    assert bool(torch.isfinite(fused).all())
+    torch.testing.assert_close(fused, method(ms, lms, sar.mean(1, keepdim=True)))
+    assert methods.supports(key, sensor, "sar") is None
+    assert "one resolution" in (methods.supports(key, sensors.get("sentinel2"), "sar") or "")
