@@ -144,6 +144,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.verb} takes no key, got '{options.key}'; methods are named with --methods")
     if options.verb == "run" and not options.dataset:
         raise UsageError("no dataset named; expected --dataset wv3, or --dataset scene:PATH (all keys: run_bench.py list)")
+    if options.compare and options.verb != "report":
+        raise UsageError("--compare goes with report: run_bench.py report --compare A B")
     for name in ("threads", "workers"):
         value = getattr(options, name)
         if value is not None and value < 1:

@@ -11,7 +11,7 @@ import pandas as pd
 from bench import leaderboard, style
 from bench.columns import SPLITS, Column, data_title, direction, index_columns
 from bench.samples import matrix
-from bench.significance import Friedman, friedman
+from bench.significance import LEVEL, Friedman, friedman
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Fewer images do not support Friedman's approximation.
 FEWEST = 5
+# Smaller p values are not printed: the approximation means nothing there.
+TINY = 1e-4
 # Inches: a line of text, the axis with what stands above it, the distance of two bars.
 LINE, HEAD, BAR = 0.15, 0.62, 0.07
 
@@ -70,8 +72,9 @@ def _diagram(axes: Axes, column: str, result: Friedman, titles: dict[str, str], 
     margin = 0.42 * (count - 1)
     axes.set(xlim=(1 - margin, count + margin), ylim=(size, 0))
     axes.axis("off")
-    verdict = "methods differ" if result.p < 0.05 else "no difference shown"
-    text = f"Mean rank by {column}, {result.images} images; Friedman p = {result.p:.2g}: {verdict}"
+    verdict = "methods differ" if result.p < LEVEL else "no difference shown"
+    p = f"= {result.p:.2g}" if result.p >= TINY else f"< {TINY:g}"
+    text = f"Mean rank by {column}, {result.images} images; Friedman p {p}: {verdict}"
     axes.text(1 - margin, 0.1, text, va="center")
     _ruler(axes, count)
     _critical(axes, result.critical, count)

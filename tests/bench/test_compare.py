@@ -75,6 +75,8 @@ def test_the_verb_prints_a_table_and_writes_a_csv(tmp_path, capsys):
     assert list(table.columns) == compare.COLUMNS
     assert cli.main(["report", "--compare", str(a.root), str(tmp_path / "c")]) == 2
     assert "not found" in capsys.readouterr().err
+    assert cli.main(["run", "--dataset", "wv3", "--compare", str(a.root), str(b.root)]) == 2
+    assert "report --compare A B" in capsys.readouterr().err
 
 
 def test_two_empty_folders_have_nothing_to_compare(tmp_path):
