@@ -130,7 +130,7 @@ def test_the_morphological_pyramid_says_which_ratios(ratio):
     assert "ratios 2 and 4" in (methods.supports("mf", sensors.generic(4, ratio), "ms") or "")
 
 
-@pytest.mark.parametrize("key", ["gsa", "mtf-glp", "brovey"])
+@pytest.mark.parametrize("key", ["bdsd", "sfim", "brovey"])
 def test_a_radar_guide_is_not_supported(key):
     assert "not for sar" in (methods.supports(key, sensors.generic(4), "sar") or "")
 
