@@ -58,6 +58,7 @@ class ResidualMultiReceptiveStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
+        x = fast_layout(x)
         return (x + self.adapt(torch.cat([branch(x) for branch in self.branches], 1))).relu()
 
 

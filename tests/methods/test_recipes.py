@@ -111,3 +111,12 @@ def test_an_unknown_loss_is_the_networks_own_business(qb):
     recipe = replace(methods.create("fusionnet", sensor=qb).recipe, loss="in words")
     with pytest.raises(KeyError, match="in words"):
         recipe.criterion(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4))
+
+
+def test_bfloat16_gradients_of_dilated_branches_are_finite(qb):
+    net = methods.create("awfln", sensor=qb)
+    ms, lms, guide, gt = _images(net, side=32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = net.published_loss(ms, lms, guide, gt, 0)
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters() if parameter.grad is not None)
