@@ -40,6 +40,7 @@ class Job:
     trains: bool
     weights: str | None = None
     ablate: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
     card: str | None = None
     device: str = "cpu"
     tuning: Tuning = field(default_factory=Tuning)
@@ -103,7 +104,7 @@ def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
     device = environment.choose_device(str(distributed.device(job.device)))
     dataset = datasets.open(job.dataset, **job.dataset_options)
     torch.manual_seed(job.seed)
-    method = methods.create(job.method, sensor=dataset.sensor)
+    method = methods.create(job.method, sensor=dataset.sensor, **job.arguments)
     if job.ablate == "guide":
         from methods.ablation import without_guide
 
@@ -175,6 +176,8 @@ def _record(job: Job, status: str) -> Record:
 
     card = asdict(methods.card(job.method))
     card["tasks"] = sorted(card["tasks"])
+    if job.arguments:
+        card["title"] += f" ({', '.join(f'{name} {value}' for name, value in job.arguments.items())})"
     if job.ablate:
         card["title"] += f" (no {job.ablate})"
     rules = protocol.from_dict(job.protocol, job.protocol["name"])

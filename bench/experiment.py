@@ -9,7 +9,7 @@ from typing import Any
 
 import datasets
 import methods
-from bench import zoo
+from bench import spelling, zoo
 from bench.cells import Job, record_failure
 from bench.errors import UsageError
 from bench.evaluation import reference_images
@@ -111,11 +111,12 @@ def plan(settings: Settings, store: Store) -> Plan:
 def _plan_method(
     result: Plan, settings: Settings, store: Store, key: str, name: str, options: dict[str, Any], dataset: Dataset
 ) -> None:
+    base, arguments = spelling.parse(key)
     try:
-        reason = methods.supports(key, dataset.sensor, dataset.task)
-        method = methods.create(key, sensor=dataset.sensor) if reason is None else None
+        reason = methods.supports(base, dataset.sensor, dataset.task)
+        method = methods.create(base, sensor=dataset.sensor, **arguments) if reason is None else None
         trainable = method is not None and method.trainable
-        card = zoo.find(settings.zoo, key, dataset) if settings.zoo and trainable else None
+        card = zoo.find(settings.zoo, base, dataset) if settings.zoo and trainable and not arguments else None
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         result.broken.append(_broken(settings, key, name, options, reason, store, dataset))
@@ -178,6 +179,7 @@ def _job(
     trainable: bool,
     card: Path | None = None,
 ) -> Job:
+    method, arguments = spelling.parse(cell.method.partition("@")[0].removesuffix(NO_GUIDE))
     return Job(
         cell=cell,
         results=str(settings.results),
@@ -185,7 +187,8 @@ def _job(
         dataset=name,
         dataset_options=options,
         facts=dataset_facts(name, dataset),
-        method=cell.method.partition("@")[0].removesuffix(NO_GUIDE),
+        method=method,
+        arguments=arguments,
         ablate="guide" if cell.method.endswith(NO_GUIDE) else None,
         seed=cell.seed,
         trains=trainable and not settings.weights and not card,
@@ -261,7 +264,7 @@ def expand_methods(asked: list[str], task: str | None = None, track: str | None 
 
     Raises:
         UnknownNameError: for an unknown key.
-        UsageError: if nothing is asked and the task has no selection.
+        UsageError: if nothing is asked and the task has no selection, or for options that a method does not take.
     """
     asked = asked or list(SELECTION.get((track or TRACK) if task == "sar" else task or "", ()))
     groups = {
@@ -269,9 +272,7 @@ def expand_methods(asked: list[str], task: str | None = None, track: str | None 
         "all-classic": [key for key in methods.names(task) if methods.card(key).family != "deep"],
         "all-deep": [key for key in methods.names(task) if methods.card(key).family == "deep"],
     }
-    keys = [key for name in asked for key in groups.get(name, [name])]
-    for key in keys:
-        methods.card(key)
+    keys = [spelling.canonical(key) for name in asked for key in groups.get(name, [name])]
     if not keys:
         tasks = "--task hs or --task sar"
         raise UsageError(

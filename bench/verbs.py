@@ -86,7 +86,7 @@ def info(options: argparse.Namespace) -> int:
 
 def _cards(key: str) -> list[tuple[str, dict[str, Any]]]:
     kinds: dict[str, tuple[list[str], Callable[[], dict[str, Any]]]] = {
-        "method": (methods.names(), lambda: asdict(methods.card(key))),
+        "method": (methods.names(), lambda: asdict(methods.card(key)) | {"options": _options(key)}),
         "index": (metrics.names(), lambda: asdict(metrics.card(key))),
         "dataset": (datasets.names(), lambda: datasets.card(key)),
         "sensor": (sensors.names(), lambda: asdict(sensors.get(key))),
@@ -149,3 +149,7 @@ def _compare(a: Path, b: Path) -> int:
 def _protocol_facts(key: str) -> dict[str, Any]:
     rules = protocol.load(key)
     return {"ids": {track: rules.on(track).id for track in rules.scoring}} | rules.to_dict()
+
+
+def _options(key: str) -> tuple[str, ...]:
+    return tuple(f"{name}={default}" for name, default in methods.options(key).items())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from methods.base import Method, register
     from methods.cards import MethodCard
 
-__all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "register", "supports"]
+__all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "options", "register", "supports"]
 
 catalogue = Catalogue("methods")
 
@@ -58,6 +58,23 @@ def create(key: str, *, sensor: Sensor, guide_bands: int | None = None, **option
     method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
     method.card = card(key)
     return method
+
+
+def options(key: str) -> dict[str, Any]:
+    """Constructor options of a method besides sensor and guide_bands, with their defaults; imports the method."""
+    import inspect
+
+    found: dict[str, Any] = {}
+    for kind in catalogue[key].load().__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        parameters = inspect.signature(kind.__init__).parameters.values()
+        named = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in {"sensor", "guide_bands"}}
+        found = named | found
+        # A constructor that passes no keywords on hides the options of its bases.
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
 
 
 def __getattr__(name: str) -> Any:
