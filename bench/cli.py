@@ -58,7 +58,7 @@ def build_parser() -> Parser:
         nargs="+",
         metavar="KEY",
         default=[],
-        help="keys, or all, all-classic, all-deep (with --task hs or sar: a selection)",
+        help="keys (options: tv:variant=toolbox), or all, all-classic, all-deep (with --task hs or sar: a selection)",
     )
     what.add_argument("--dataset", nargs="+", metavar="KEY", default=[], help="keys, or scene:PATH for your own images")
     what.add_argument("--task", choices=("ms", "hs", "sar"), help="multispectral, hyperspectral or SAR-optical")

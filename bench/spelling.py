@@ -1,4 +1,4 @@
-"""Methods as a user names them: a key, or a key with constructor options, `tv:variant=toolbox` or `cf2n:channels=48,iterations=3`."""
+"""Methods as a user names them: a key, or a key with constructor options, as in `tv:variant=toolbox`."""
 
 from __future__ import annotations
 
