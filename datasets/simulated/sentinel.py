@@ -60,7 +60,9 @@ def render(kind: str, cover: float, seed: np.random.SeedSequence) -> Triplet:
     ground = compose(palette, rng, SIDE * OVERSAMPLING, SCALE, kind)
     fields = fractal(rng, SIDE * OVERSAMPLING, 6, 5), fractal(rng, SIDE * OVERSAMPLING, 12, 5)
     first = Weather(float(rng.uniform(0.7, 1.1)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.8, 1.3)))
-    second = Weather(first.elevation + float(rng.uniform(-0.05, 0.05)), first.azimuth, float(rng.uniform(0.8, 1.6)))
+    # Pairs are chosen from days of like air: what differs under a clear sky is mostly the ground.
+    haze = first.haze * float(rng.uniform(0.9, 1.15))
+    second = Weather(first.elevation + float(rng.uniform(-0.05, 0.05)), first.azimuth, haze)
     now = _state(palette, rng, 0.0)
     later = _state(palette, rng, float(rng.normal(0.0, 0.12)))
     clear = _ground(ground, palette, fields, now, first)

@@ -24,7 +24,7 @@ from datasets.simulated.sentinel import KINDS, SIDE, render
 from imaging import Scene
 
 # Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
-VERSION = 1
+VERSION = 2
 PATCH, STRIDE = 64, 48
 LENGTHS = {"train": 10000, "valid": 1000, "reduced": 40, "full": 0}
 PER_SIDE = (SIDE - PATCH) // STRIDE + 1
