@@ -13,6 +13,8 @@ from catalogue import UnknownNameError
 from imaging import sensors
 
 SPLITS = {"reduced": "Reduced resolution", "full": "Full resolution"}
+# Nothing was degraded where clouds are removed: the reference is an image of a clear day.
+CLOUDY = SPLITS | {"reduced": "Against the clear image"}
 SOURCES = {"simulated": "SIMULATED data", "published": "published data", "user": "user's own scene"}
 DIGITS = 5
 
@@ -57,6 +59,11 @@ def direction(key: str) -> str:
         return metrics.card(key).direction
     except (UnknownNameError, ValueError):
         return "lower"
+
+
+def headings(part: pd.DataFrame) -> dict[str, str]:
+    """What the splits of one table are called, `reduced` first."""
+    return CLOUDY if len(part) and str(part.iloc[0].get("track", "")) == "sar-cr" else SPLITS
 
 
 def index_columns(part: pd.DataFrame, split: str) -> list[Column]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench import boxes, curves, details, gallery, leaderboard, ranks, scatter, sensor_plot
-from bench.columns import SPLITS, data_title
+from bench.columns import data_title, headings
 from bench.figure_files import Drawing, state
 from bench.samples import GROUP, data_of, samples
 from bench.store import Cell, Record, Store
@@ -127,7 +127,7 @@ def _choose(key: str, reference: Arrays, images: dict[str, Arrays]) -> tuple[Arr
 
 def _heading(part: pd.DataFrame, key: str) -> str:
     split, _, index = key.partition("-")
-    return f"{data_title(part)}, {SPLITS.get(split, split).lower()}, image {index}, protocol {part.iloc[0]['protocol']}"
+    return f"{data_title(part)}, {headings(part).get(split, split).lower()}, image {index}, protocol {part.iloc[0]['protocol']}"
 
 
 def _cells(part: pd.DataFrame, cells: list[Cell]) -> dict[str, Cell]:

@@ -18,6 +18,7 @@ from bench.columns import (
     cost_columns,
     counts,
     data_title,
+    headings,
     index_columns,
     machines,
     origins,
@@ -76,7 +77,7 @@ def write(store: Store, frame: pd.DataFrame | None = None, siunitx: bool = False
 def quality_table(part: pd.DataFrame, label: str, siunitx: bool = False) -> str:
     """The indices of one table of the leaderboard, mean and standard deviation, as a float with caption and notes."""
     columns = {split: index_columns(part, split) for split in SPLITS}
-    groups = [(title, columns[split]) for split, title in SPLITS.items() if columns[split]]
+    groups = [(title, columns[split]) for split, title in headings(part).items() if columns[split]]
     caption = (
         f"{data_title(part)}. Mean ± standard deviation over {counts(part)}. Best in bold, second best underlined. "
         f"Protocol {part.iloc[0]['protocol']}."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bench import leaderboard, style
-from bench.columns import SPLITS, Column, data_title, direction, index_columns
+from bench.columns import Column, data_title, direction, headings, index_columns
 from bench.samples import matrix
 from bench.significance import LEVEL, Friedman, friedman
 
@@ -57,7 +57,9 @@ def _tests(part: pd.DataFrame, found: pd.DataFrame) -> list[tuple[str, Friedman 
     for split, name in columns.items():
         index: Column = next(column for column in index_columns(part, split) if f"{column.name}_mean" == name)
         higher = direction(name.removesuffix("_mean").partition("_")[2]) == "higher"
-        named.append((f"{index.title} {index.arrow}, {SPLITS[split].lower()}", friedman(matrix(part, found, name), higher)))
+        named.append(
+            (f"{index.title} {index.arrow}, {headings(part)[split].lower()}", friedman(matrix(part, found, name), higher))
+        )
     return named
 
 

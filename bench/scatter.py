@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench import leaderboard, style
-from bench.columns import SPLITS, Column, cost_columns, data_title, index_columns, machines
+from bench.columns import Column, cost_columns, data_title, headings, index_columns, machines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def draw(part: pd.DataFrame, name: str = "cost") -> Figure | None:
     axes.set_title("\n".join(textwrap.wrap(title, 56)), loc="left", fontweight="bold", fontsize=7.5)
     axes.set_xscale("log")
     axes.set_xlabel("\n".join([_cost_label(cost), *textwrap.wrap(where, 66)]))
-    axes.set_ylabel(f"{SPLITS[split]}: {index.title}{f' ({index.unit})' if index.unit else ''} {index.arrow}")
+    axes.set_ylabel(f"{headings(part)[split]}: {index.title}{f' ({index.unit})' if index.unit else ''} {index.arrow}")
     x = points[cost.name] / cost.divisor
     shown = x.where(x > 0, x[x > 0].min() * ZERO)
     steps = _front(axes, shown, points[ranked], index.arrow == "↑")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench import leaderboard
 from bench.cautions import cautions, places_with_groups
-from bench.columns import SPLITS, Column, cost_columns, counts, data_title, index_columns, machines, origins, places, remarks
+from bench.columns import Column, cost_columns, counts, data_title, headings, index_columns, machines, origins, places, remarks
 
 WIDTH = 100
 UNLIMITED = 100_000
@@ -45,7 +45,7 @@ def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
     protocol = str(part.iloc[0]["protocol"])
     lines: list[RenderableType] = [Text(f"\n{data_title(part)}", style="bold", overflow="fold")]
     lines.append(Text(f"protocol {protocol}, {counts(part)}", overflow="fold"))
-    quality = [(title, index_columns(part, split)) for split, title in SPLITS.items()]
+    quality = [(title, index_columns(part, split)) for split, title in headings(part).items()]
     sections = [*_fit(good, [section for section in quality if section[1]], width)]
     sections += _fit(good, [("Cost", cost_columns(good))] if len(good) and cost_columns(good) else [], width)
     lines += [renderable for section in sections for renderable in (Text(), _table(good, section))]

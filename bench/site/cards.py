@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 import metrics
-from bench.columns import SPLITS, index_columns
+from bench.columns import SPLITS, headings, index_columns
 from bench.store import Cell, Record
 from catalogue import UnknownNameError
 
@@ -73,7 +73,7 @@ def _origin(cell: Cell, record: Record) -> Context:
 def _conventions(part: pd.DataFrame) -> list[Context]:
     """One entry an index of the table: what it measures, under which convention, after which paper."""
     return [
-        {"split": SPLITS[split], "title": column.title, "unit": column.unit, "arrow": column.arrow}
+        {"split": headings(part)[split], "title": column.title, "unit": column.unit, "arrow": column.arrow}
         | _card_of(column.name.removeprefix(f"{split}_"))
         | {"convention": column.convention}
         for split in SPLITS

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench import leaderboard, style
 from bench.cautions import cautions, letters
-from bench.columns import SPLITS, Column, cost_columns, counts, index_columns, machines, origins, places, sensor_title
+from bench.columns import SPLITS, Column, cost_columns, counts, headings, index_columns, machines, origins, places, sensor_title
 from bench.samples import GROUP, data_of
 from bench.statistics import per_image
 from bench.store import Cell, Record
@@ -53,7 +53,7 @@ def heading(part: pd.DataFrame) -> Context:
 
 def table(part: pd.DataFrame) -> Context:
     """The leaderboard: groups of columns, and one row a method with printed text, sorting value and mark of every cell."""
-    groups = [(SPLITS[split], index_columns(part, split)) for split in SPLITS] + [(COST, cost_columns(part))]
+    groups = [(title, index_columns(part, split)) for split, title in headings(part).items()] + [(COST, cost_columns(part))]
     groups = [(title, columns) for title, columns in groups if columns]
     good = part["status"] == "ok"
     cells = {column.name: _cells(part, column, good) for _, columns in groups for column in columns}
@@ -126,7 +126,7 @@ def chart_data(part: pd.DataFrame) -> Context:
     looks = style.families(good["family"])
     return {
         "ranked": (leaderboard.ranking_column(good) or "").removesuffix("_mean"),
-        "indices": [_axis(column, SPLITS[column.name.partition("_")[0]]) for column in indices],
+        "indices": [_axis(column, headings(part)[column.name.partition("_")[0]]) for column in indices],
         "costs": [_axis(column, "") for column in costs],
         "methods": [
             {
@@ -158,7 +158,7 @@ def image_scores(part: pd.DataFrame, found: pd.DataFrame) -> list[Context]:
     order = pd.MultiIndex.from_frame(keys.drop_duplicates())
     wide = pd.DataFrame({method: values.reindex(order) for method, values in series.items()})
     blocks = {f"{split}_{metric}": block for (split, metric), block in wide.groupby(level=["split", "metric"], sort=False)}
-    shown = [(column, title) for split, title in SPLITS.items() for column in index_columns(part, split)]
+    shown = [(column, title) for split, title in headings(part).items() for column in index_columns(part, split)]
     return [_axis(column, title) | _by_image(blocks[column.name], column) for column, title in shown]
 
 
