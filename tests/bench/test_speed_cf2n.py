@@ -1,6 +1,5 @@
 """Speed of CF2N against plain 3x3 convolutions with the same number of products, on one thread."""
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -13,8 +12,6 @@ from imaging import sensors
 # 46 convolutions 32 -> 32 do 1,736 M products at 64x64, CF2N 1,738 M.
 LAYERS, WIDTH = 46, 32
 SIZES = [(8, 32), (1, 64)]
-# Reached on a 2-core machine: 1.5 to 1.9. An unfolded convolution with autograd needs 3 to 6.
-LIMIT = 2.6
 
 
 @pytest.fixture(autouse=True)
@@ -55,16 +52,3 @@ def test_time(benchmark, build, work, batch, size):
     net, images = build(batch, size)
     benchmark.group = f"{work.__name__} {batch}x{size}x{size}"
     benchmark.pedantic(work, (net, images), rounds=3, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("work", [forward, step])
-def test_cost_of_adaptive_kernels_is_bounded(work):
-    pairs = [plain(8, 32), cf2n(8, 32)]
-    times = [[], []]
-    for _ in range(4):
-        for (net, images), seen in zip(pairs, times, strict=True):
-            start = time.process_time()
-            work(net, images)
-            seen.append(time.process_time() - start)
-    base, own = (min(seen) for seen in times)
-    assert own < LIMIT * base, f"CF2N took {own / base:.2f} times the {base * 1e3:.0f} ms of plain convolutions"
