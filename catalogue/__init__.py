@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +44,8 @@ class Entry:
     summary: str
     facts: dict[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    # Keyword-only constructor arguments of a class with their defaults, those of its bases in the same file included.
+    options: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Import the file and return the registered class or function."""
@@ -124,7 +126,7 @@ def read_entries(package: str, module: str, path: Path) -> Iterator[Entry]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for call in node.decorator_list:
                 if isinstance(call, ast.Call) and _is_register(call.func, package):
-                    yield _entry(package, module, path, heading, node, call)
+                    yield replace(_entry(package, module, path, heading, node, call), options=_options(tree, node.name))
 
 
 def _entry(package: str, module: str, path: Path, heading: str, node: ast.ClassDef | ast.FunctionDef, call: ast.Call) -> Entry:
@@ -135,6 +137,28 @@ def _entry(package: str, module: str, path: Path, heading: str, node: ast.ClassD
     arguments = () if isinstance(node, ast.ClassDef) else tuple(a.arg for a in (*node.args.args, *node.args.kwonlyargs))
     summary = (ast.get_docstring(node) or "").split("\n")[0]
     return Entry(key, package, path, module, node.name, heading, summary, facts, arguments)
+
+
+def _options(tree: ast.Module, name: str) -> dict[str, Any]:
+    """Options of the class `name`; a constructor without **keywords hides those of its bases."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found: dict[str, Any] = {}
+    while name in classes:
+        node = classes[name]
+        for init in (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"):
+            pairs = zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
+            found = {word.arg: _default(value) for word, value in pairs} | found
+            if init.args.kwarg is None:
+                return found
+        name = next((base.id for base in node.bases if isinstance(base, ast.Name)), "")
+    return found
+
+
+def _default(value: ast.expr | None) -> Any:
+    try:
+        return None if value is None else ast.literal_eval(value)
+    except ValueError:
+        return ast.unparse(value) if value else None
 
 
 def _literal(value: ast.expr, name: str) -> Any:

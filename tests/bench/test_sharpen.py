@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -121,9 +122,12 @@ def test_interruption_leaves_nothing(tmp_path):
     write_scene(tmp_path, 2048, 8)
     scene = f"scene:{tmp_path / 'ms.tif'},{tmp_path / 'pan.tif'}"
     words = [sys.executable, "run_bench.py", "sharpen", "--methods", "mtf-glp-hpm-h", "--dataset", scene]
-    process = subprocess.Popen([*words, "--output", str(tmp_path / "fused.tif")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    partial, deadline = tmp_path / ".fused.partial.tif", time.monotonic() + 60
-    while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
+    words += ["--output", str(tmp_path / "fused.tif")]
+    # A shell's background job ignores Ctrl-C and hands that down.
+    attend = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=attend)
+    unfinished, deadline = tmp_path / ".fused.partial.tif", time.monotonic() + 60
+    while not unfinished.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     assert "interrupted" in process.communicate(timeout=60)[1]
