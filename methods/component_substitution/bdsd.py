@@ -16,22 +16,24 @@ from methods.component_substitution._detail_model import degraded
     year=2008,
     paper="Garzelli, Nencini, Capobianco, IEEE TGRS 46(1):228-236",
     doi="10.1109/TGRS.2007.907604",
-    faithful="as in the reference toolbox: distinct blocks of 128 pixels, no constant term, bands degraded from lms",
+    faithful="as in the reference toolbox (with block=128: its distinct blocks): no constant term, bands degraded from lms",
     inferred=("an image that is no multiple of the block: its last block takes the remainder",),
 )
 class BDSD(Method):
     """Details as the combination of bands and guide that best restores the bands from their blurred selves, block by block.
 
     Args:
-        block: block side in pixels of the guide.
+        block: block side in pixels of the guide (128 in the reference toolbox); None: one model for the whole image.
         options: sensor and guide_bands, as in `Method`.
     """
 
     needs_whole = "it fits one model a block"
 
-    def __init__(self, *, block: int = 128, **options: Any) -> None:
+    def __init__(self, *, block: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.block = max(block // self.ratio, 1)
+        if block is not None and block < self.ratio:
+            raise ValueError(f"block: expected at least {self.ratio} pixels of the guide, the ratio, got {block}")
+        self.block = None if block is None else block // self.ratio
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
@@ -50,7 +52,8 @@ class BDSD(Method):
         return slice(window.start * self.ratio, window.stop * self.ratio)
 
 
-def _blocks(size: int, block: int) -> Iterator[slice]:
+def _blocks(size: int, block: int | None) -> Iterator[slice]:
+    block = block or size
     count = max(size // block, 1)
     for number in range(count):
         yield slice(number * block, size if number == count - 1 else (number + 1) * block)

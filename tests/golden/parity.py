@@ -39,7 +39,7 @@ METHODS: dict[str, tuple[str, dict[str, object], str]] = {
     "sfim, match": ("sfim", {"match": True}, "tb_sfim_hm"),
     "gs": ("gs", {}, "GS"),
     "gsa": ("gsa", {}, "GSA"),
-    "bdsd": ("bdsd", {}, "BDSD"),
+    "bdsd, block 128": ("bdsd", {"block": 128}, "BDSD"),
     "bdsd, block 64": ("bdsd", {"block": 64}, "BDSD_S64"),
     "bdsd-pc": ("bdsd-pc", {}, "BDSD_PC"),
     "bt-h": ("bt-h", {}, "BT_H"),
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
 # Another processor rounds otherwise: BDSD solves normal equations of condition 1e10, and an index that rounds images to
 # integers can see a pixel fall on the other side.
-LOOSE = {"bdsd": 1e-7, "bdsd, block 64": 1e-7}
+LOOSE = {"bdsd, block 128": 1e-7, "bdsd, block 64": 1e-7}
 LOOSE |= dict.fromkeys(["q2n", "q2n, border 21", "d_lambda_k", "d_lambda_k, block 64", "hqnr"], 1e-6)
 
 
@@ -96,9 +96,15 @@ def scene(sensor: str) -> Scene:
 @cache
 def fused(sensor: str, golden: str) -> Tensor:
     """A fused image of that scene, by the name it has in the vectors."""
-    key = "exp" if golden == "EXP" else next(key for key, options, name in METHODS.values() if name == golden)
     images = scene(sensor)
-    return methods.create(key, sensor=sensors.get(sensor))(images.ms, images.lms, images.guide)
+    return made(sensor, golden)(images.ms, images.lms, images.guide)
+
+
+def made(sensor: str, golden: str) -> methods.Method:
+    """The method, with its options, that the vectors know by a name."""
+    known = {name: (key, options) for key, options, name in METHODS.values()} | {"EXP": ("exp", {})}
+    key, options = known[golden]
+    return methods.create(key, sensor=sensors.get(sensor), **options)
 
 
 def _kernels() -> Iterator[Row]:

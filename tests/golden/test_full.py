@@ -10,7 +10,7 @@ import metrics
 from imaging import Scene, interp23, sensors
 from metrics.hypercomplex import q2n_map
 from metrics.spectral import sam_map
-from tests.golden.parity import FUSED, LOOSE, METHODS, SENSORS, fused, scene
+from tests.golden.parity import FUSED, LOOSE, METHODS, SENSORS, fused, made, scene
 from tests.golden.vectors import FULL, deviation, image, image_deviation, load, needs_full
 
 pytestmark = needs_full
@@ -61,8 +61,7 @@ def test_maps(golden, sensor):
 @pytest.mark.parametrize("golden", FUSED)
 def test_indices_at_full_resolution(golden, sensor):
     vectors, images = load("indices_noref", FULL), full_scene(sensor)
-    key = "exp" if golden == "EXP" else next(key for key, _, name in METHODS.values() if name == golden)
-    result = methods.create(key, sensor=sensors.get(sensor))(images.ms, images.lms, images.guide)
+    result = made(sensor, golden)(images.ms, images.lms, images.guide)
     for names, title in (("d_lambda d_s qnr", "QNR_Dlambda_Ds_QNR"), ("d_lambda_k d_s hqnr", "HQNR_DlambdaK_Ds_HQNR")):
         values = [float(metrics.compute(name, result, images, sensor=sensors.get(sensor))) for name in names.split()]
         assert np.abs(values - vectors[f"fr_{sensor}_{golden}_{title}"]).max() < 1e-7
