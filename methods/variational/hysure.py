@@ -11,7 +11,7 @@ from methods.variational._subspace import MARGIN, Decimation, axes, mirror, resp
 
 
 @register(
-    tasks={"ms", "hs"},
+    tasks={"hs"},
     title="HySure",
     year=2015,
     paper="Simões, Bioucas-Dias, Almeida, Chanussot, IEEE TGRS 53(6):3373-3388",
