@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.base import SPLITS
 from datasets.simulated import optics
+from datasets.simulated.cache import Arrays, one_thread
 from datasets.simulated.compose import KINDS
 from datasets.simulated.render import render
 from imaging import Sensor, sensors
@@ -25,8 +19,6 @@ from imaging import Sensor, sensors
 VERSION = 1
 SENSORS = ("wv3", "wv2", "qb", "gf2")
 SPECTROMETERS = ("wdc", "pavia", "botswana", "fr1")
-
-Arrays = dict[str, NDArray[np.uint16]]
 
 
 @dataclass(frozen=True)
@@ -81,15 +73,16 @@ class Chunk:
         number = (*SENSORS, *SPECTROMETERS).index(self.sensor)
         return np.random.SeedSequence([VERSION, number, self.seed, SPLITS.index(self.split), self.number])
 
-    def file(self, folder: Path) -> Path:
-        """Its file in a cache folder."""
-        return folder / self.split / f"{self.number:05d}.npz"
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Images that it yields."""
+        return ("gt" if self.split != "full" else "truth", "ms", "pan")
 
     def make(self) -> Arrays:
         """Simulate the chunk: images (n, C, H, W) in DN by name (gt, ms, pan; at full resolution truth, ms, pan)."""
         sensor = sensors.get(self.sensor)
         scene, noise = self.entropy.spawn(2)
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             signal = torch.from_numpy(render(sensor, layout(self.sensor).side[self.split], self.kind, scene))[None]
             rng = np.random.Generator(np.random.PCG64(noise))
             ms = optics.native_ms(signal[:, :-1], sensor, rng)
@@ -113,46 +106,3 @@ def _patches(image: Tensor, grid: Layout) -> Tensor:
     """Overlapping patches (n, C, side, side) of an image (1, C, H, W)."""
     tiles = image[0].unfold(1, grid.patch, grid.stride).unfold(2, grid.patch, grid.stride)
     return tiles.permute(1, 2, 0, 3, 4).reshape(-1, image.shape[1], grid.patch, grid.patch)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums must not depend on how many threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def load(chunk: Chunk, folder: Path) -> Arrays:
-    """Read a chunk from the cache folder, making (or, where the file is broken, remaking) it first."""
-    path = chunk.file(folder)
-    if path.exists():
-        try:
-            # Every member carries a CRC-32 that reading checks.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return {name: file[name] for name in ("gt" if chunk.split != "full" else "truth", "ms", "pan")}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)
-    arrays = chunk.make()
-    _write(path, arrays)
-    return arrays
-
-
-def _write(path: Path, arrays: Arrays) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def prepare(task: tuple[Chunk, Path]) -> None:
-    """Make sure that one chunk is in the cache (a function of this module, so that worker processes can import it)."""
-    load(*task)

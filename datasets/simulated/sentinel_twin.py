@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from numpy.typing import NDArray
 
 from datasets.base import SPLITS, Dataset, DatasetError, Split
 from datasets.sar_tracks import DEFAULT, assemble, sensor_of
-from datasets.simulated.chunks import _one_thread, _write
+from datasets.simulated.cache import Arrays, load, one_thread, place, prepare
 from datasets.simulated.sentinel import KINDS, SIDE, render
 from imaging import Scene
 
@@ -32,7 +28,6 @@ PER_CHUNK = {"train": PER_SIDE**2, "valid": PER_SIDE**2, "reduced": 1, "full": 1
 # Shares of clouds and shadows take turns between the bins in which scores are reported.
 COVERS = ((0.0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.8), (0.8, 1.0))
 IMAGES = ("sar", "clear", "cloudy", "mask")
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +37,7 @@ class Chunk:
     seed: int
     split: str
     number: int
+    names = IMAGES
 
     def make(self) -> Arrays:
         """Simulate: sar (n, 2, H, W) float32, clear and cloudy (n, 13, H, W) uint16, mask (n, 1, H, W) uint8 in 1/255."""
@@ -49,27 +45,13 @@ class Chunk:
         kind = KINDS[(self.number + 3 * SPLITS.index(self.split)) % len(KINDS)]
         # The bins turn at another pace than the kinds of scene, so that each kind meets each bin.
         low, high = COVERS[(self.number * 3 + self.number // len(KINDS)) % len(COVERS)]
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             cover = float(np.random.Generator(np.random.PCG64(sky)).uniform(low, high))
             images: Arrays = dict(zip(IMAGES, render(kind, cover, place), strict=True))
         images["clear"], images["cloudy"] = (images[name].astype(np.uint16) for name in ("clear", "cloudy"))
         images["mask"] = np.round(images["mask"] * 255).astype(np.uint8)
         cut = _patches if self.split in ("train", "valid") else lambda image: image[None]
         return {name: cut(image) for name, image in images.items()}
-
-    def load(self, folder: Path) -> Arrays:
-        """Read the chunk from the cache folder, making (or, where the file is broken, remaking) it first."""
-        path = folder / self.split / f"{self.number:05d}.npz"
-        if path.exists():
-            try:
-                # Every member carries a CRC-32 that reading checks.
-                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                    return {name: file[name] for name in IMAGES}
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                path.unlink(missing_ok=True)
-        arrays = self.make()
-        _write(path, arrays)
-        return arrays
 
 
 def _patches(image: NDArray[Any]) -> NDArray[Any]:
@@ -103,8 +85,7 @@ class SentinelTwin(Dataset):
             raise DatasetError(f"seed: expected an integer of at least 0, got {seed}")
         self._track, self.seed = track, seed
         self.fingerprint = hashlib.sha256(f"waldbench simulated sentinel twin {VERSION} {seed}".encode()).hexdigest()
-        base = cache or Path(os.environ.get("WALDBENCH_CACHE") or Path.home() / ".cache" / "waldbench")
-        self.folder = Path(base) / "simulated" / self.fingerprint[:16]
+        self.folder = place(self.fingerprint, cache)
         self.notices = [f"sen12mscr: simulated twin of {self.sensor.title} (generator {VERSION}, seed {seed}), not real images"]
         self._splits: dict[str, SentinelSplit] = {}
 
@@ -129,20 +110,7 @@ class SentinelTwin(Dataset):
         length = LENGTHS[name]
         images = length if count is None else min(max(count, 0), length)
         chunks = [Chunk(self.seed, name, number) for number in range(-(-images // PER_CHUNK[name]))]
-        missing = [(c, self.folder) for c in chunks if not (self.folder / name / f"{c.number:05d}.npz").exists()]
-        processes = min(workers or os.cpu_count() or 1, len(missing))
-        if processes > 1:
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                for _ in pool.map(_prepare, missing):
-                    pass
-        else:
-            for task in missing:
-                _prepare(task)
-
-
-def _prepare(task: tuple[Chunk, Path]) -> None:
-    chunk, folder = task
-    chunk.load(folder)
+        prepare(chunks, self.folder, workers)
 
 
 class SentinelSplit(Split):
@@ -170,7 +138,7 @@ class SentinelSplit(Split):
 
     def _image(self, index: int) -> Arrays:
         number, place = divmod(index, PER_CHUNK[self.name])
-        arrays = self._memory.pop(number, None) or Chunk(self.seed, self.name, number).load(self.folder)
+        arrays = self._memory.pop(number, None) or load(Chunk(self.seed, self.name, number), self.folder)
         self._memory[number] = arrays
         # 64 places hold 0.5 GB.
         if len(self._memory) > 64:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,8 @@ import torch
 from torch import Tensor
 
 from datasets.base import Dataset, DatasetError, Split
-from datasets.simulated.chunks import SENSORS, SPECTROMETERS, VERSION, Arrays, Chunk, layout, load, prepare
+from datasets.simulated.cache import Arrays, load, place, prepare
+from datasets.simulated.chunks import SENSORS, SPECTROMETERS, VERSION, Chunk, layout
 from imaging import Scene, interp23, sensors
 
 # Images per split as published; WorldView-2 has no published training set, its twin's is as long as WorldView-3's.
@@ -55,8 +53,7 @@ class SimulatedTwin(Dataset):
         self.key, self.seed, self.sensor = key, seed, sensors.get(key)
         self.task = "ms" if key in SENSORS else "hs"
         self.fingerprint = hashlib.sha256(f"waldbench simulated twin {VERSION} {key} {seed}".encode()).hexdigest()
-        base = cache or Path(os.environ.get("WALDBENCH_CACHE") or Path.home() / ".cache" / "waldbench")
-        self.folder = Path(base) / "simulated" / self.fingerprint[:16]
+        self.folder = place(self.fingerprint, cache)
         self.notices = [f"{key}: simulated twin of {self.sensor.title} (generator {VERSION}, seed {seed}), not real images"]
         if key == "wv2":
             self.notices.append("wv2: the published set has no training split; the twin's is simulated like all its images")
@@ -91,15 +88,7 @@ class SimulatedTwin(Dataset):
         split = self.split(name)
         images = len(split) if count is None else min(max(count, 0), len(split))
         chunks = [Chunk(self.key, self.seed, name, number) for number in range(-(-images // layout(self.key).per_chunk(name)))]
-        missing = [(chunk, self.folder) for chunk in chunks if not chunk.file(self.folder).exists()]
-        processes = min(workers or os.cpu_count() or 1, len(missing))
-        if processes > 1:
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                for _ in pool.map(prepare, missing):
-                    pass
-        else:
-            for task in missing:
-                prepare(task)
+        prepare(chunks, self.folder, workers)
 
 
 class TwinSplit(Split):

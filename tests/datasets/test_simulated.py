@@ -8,7 +8,8 @@ import torch
 
 from datasets.base import SPLITS, DatasetError
 from datasets.simulated import SimulatedTwin, chunks
-from datasets.simulated.chunks import SENSORS, Chunk, load
+from datasets.simulated.cache import file_of, load
+from datasets.simulated.chunks import SENSORS, Chunk
 from imaging import interp23
 from imaging.filters import mtf
 from imaging.resampling import decimate
@@ -98,7 +99,7 @@ def test_seeds_and_splits_differ(twin, cache):
 def test_a_broken_cache_file_is_made_again(twin):
     chunk = Chunk("qb", 0, "full", 0)
     good = load(chunk, twin.folder)
-    path = chunk.file(twin.folder)
+    path = file_of(chunk, twin.folder)
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[len(flipped) // 2] ^= 0xFF
