@@ -6,38 +6,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 import methods
 import metrics
-from imaging import Scene, interp23, sensors
-from imaging.filters import mtf
+from imaging import Scene
+from tests.bench.timed import SENSOR, one_thread, synthetic  # noqa: F401
 
-SENSOR = sensors.get("wv3")
 SIDE = 128
 ROUNDS = 5
 METHODS = [key for key in methods.names("ms") if not key.startswith("toy-")]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    generator = torch.Generator().manual_seed(0)
-    gt = interp23(torch.rand(1, SENSOR.count, SIDE // 4, SIDE // 4, generator=generator), 4) * 1500 + 200
-    ms = mtf(gt, SENSOR, step=4)
-    guide = gt.mean(1, keepdim=True) + 50 * torch.rand(1, 1, SIDE, SIDE, generator=generator)
-    return Scene(ms=ms, lms=interp23(ms, 4), guide=guide, gt=gt)
+    return synthetic(SIDE)
 
 
 def measure(benchmark, group, function) -> None:
