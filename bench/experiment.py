@@ -19,12 +19,12 @@ from bench.tuning import Tuning
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError
 
 # What a task (SAR-optical: a track) runs where no method is named:
-# its floor, fast representatives of every family, networks made for it, and CF2N.
+# its floor, fast representatives of every family, networks made for it, and CF2N, the longest training, first of them.
 SELECTION = {
-    "hs": ("exp", "gsa", "gfpca", "sfim", "mtf-glp", "mtf-glp-hpm-r", "hyperpnn", "hspenet", "fusionnet", "cf2n"),
+    "hs": ("exp", "gsa", "gfpca", "sfim", "mtf-glp", "mtf-glp-hpm-r", "cf2n", "hyperpnn", "hspenet", "fusionnet"),
     # UnCRtainTS alone takes as long as these three networks together.
-    "sar-cr": ("input-copy", "mean-fill", "sar-regression", "dsen2-cr-lite", "unet3d-like", "cf2n"),
-    "sar-sharp": ("exp", "bicubic", "gs", "gsa", "mtf-glp", "pnn", "fusionnet", "cf2n"),
+    "sar-cr": ("input-copy", "mean-fill", "sar-regression", "cf2n", "dsen2-cr-lite", "unet3d-like"),
+    "sar-sharp": ("exp", "bicubic", "gs", "gsa", "mtf-glp", "cf2n", "pnn", "fusionnet"),
 }
 # How SAR-optical data are used where no --track is given.
 TRACK = "sar-cr"

@@ -170,7 +170,10 @@ def _announce(out: Console, settings: Settings, planned: Plan, workers: int | No
     for notice in planned.notices:
         out.print(f"note: {notice}", soft_wrap=True, markup=False)
     groups = batches(planned.jobs, workers, settings.threads)
-    shares = [f"{count} at a time, {jobs[0].threads} thread(s) each" for jobs, count in groups]
+    shares = [
+        f"{count} at a time, {' or '.join(map(str, sorted({job.threads or 1 for job in jobs})))} thread(s) each"
+        for jobs, count in groups
+    ]
     out.print(f"device {settings.device}, cells {', then '.join(shares) or 'all done'}, results in {settings.results}/")
     for label, cells in (("run", [job.cell for job in planned.jobs]), ("done before", planned.done)):
         if cells:

@@ -25,21 +25,28 @@ def batches(jobs: Sequence[Job], workers: int | None, threads: int | None) -> li
 
     Args:
         jobs: cells; they keep their order within a batch.
-        workers: cells at a time as the user says; None: cells that train or use a GPU run alone on all cores, the others share
-            the cores, as memory allows.
-        threads: of a cell as the user says; None: cores / cells at a time.
+        workers: cells at a time as the user says; None: cells that use a GPU run alone, the others share the cores, as memory
+            allows: one training from the start, as trainings take longest, beside it what does not train, then the rest.
+        threads: of a cell as the user says; None: one for a training on the CPU, so that neither the machine nor the other cells
+            change its rounding (and small patches gain next to nothing from more); cores / cells at a time for the others.
     """
-    if workers is not None and jobs:
-        return [(_with_threads(jobs, threads or cores() // workers), workers)]
-    light = [job for job in jobs if not job.trains and job.device == "cpu"]
-    heavy = [job for job in jobs if job.trains or job.device != "cpu"]
-    together = max(min(len(light), cores() // (threads or 1), MOST, _memory() // EACH), 1)
-    planned = [(_with_threads(light, threads or cores() // together), together), (_with_threads(heavy, threads or cores()), 1)]
-    return [(batch, count) for batch, count in planned if batch]
+    if workers is not None:
+        return [(_with_threads(jobs, workers, threads), workers)] if jobs else []
+    on_cpu = [job for job in jobs if job.device == "cpu"]
+    together = max(min(len(on_cpu), cores() // (threads or 1), MOST, _memory() // EACH), 1)
+    planned = [(_ordered(on_cpu, together), together), ([job for job in jobs if job.device != "cpu"], 1)]
+    return [(_with_threads(group, count, threads), count) for group, count in planned if group]
 
 
-def _with_threads(jobs: Sequence[Job], threads: int) -> list[Job]:
-    return [replace(job, threads=max(threads, 1)) for job in jobs]
+def _ordered(jobs: list[Job], together: int) -> list[Job]:
+    trainings = [job for job in jobs if job.trains]
+    first = trainings[: min(together - 1, 1)]
+    return first + [job for job in jobs if not job.trains] + trainings[len(first) :]
+
+
+def _with_threads(jobs: Sequence[Job], together: int, threads: int | None) -> list[Job]:
+    share = max(threads or cores() // together, 1)
+    return [replace(job, threads=1 if threads is None and job.trains and job.device == "cpu" else share) for job in jobs]
 
 
 def _memory() -> int:
