@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.distributed import DistributedError
 from bench.errors import TrainingDivergedError, TrainingInterruptedError, UsageError
 from bench.store import Cell, Record, Store, save_arrays
-from bench.tuning import Tuning
+from bench.training.distributed import DistributedError
+from bench.training.tuning import Tuning
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ def record_failure(job: Job, store: Store, reason: str, details: str = "") -> Re
 
 def join(job: Job) -> None:
     """Train along with the process that runs a cell."""
-    from bench.training import train
+    from bench.training.loop import train
 
     method, dataset, rules, device = _prepare(job)
     scratch = Store(Path(job.results)).scratch(job.cell)
@@ -96,7 +96,8 @@ def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
 
     import datasets
     import methods
-    from bench import distributed, environment, plugins, protocol
+    from bench import environment, plugins, protocol
+    from bench.training import distributed
 
     plugins.add(job.plugins)
     if job.threads:
@@ -113,14 +114,15 @@ def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
 
 
 def _run(job: Job, store: Store, report: Report) -> Record:
-    from bench import cost, environment, evaluation
+    from bench import environment, evaluation
+    from bench.cost import summary
 
     method, dataset, rules, device = _prepare(job)
     scratch = store.scratch(job.cell)
     scratch.mkdir(parents=True, exist_ok=True)
     record = _record(job, "ok") | {"environment": environment.describe(device)}
     report({"phase": "cost"})
-    record["cost"] = cost.measure(method, device)
+    record["cost"] = summary.measure(method, device)
     timings: dict[str, float | None] = {"train_s": None}
     if job.card:
         from bench import zoo
@@ -149,9 +151,9 @@ def _train(
 ) -> tuple[dict[str, Any], float]:
     from safetensors.torch import save_file
 
-    from bench import distributed
-    from bench.course import plan
-    from bench.training import train
+    from bench.training import distributed
+    from bench.training.course import plan
+    from bench.training.loop import train
 
     with distributed.together(job):
         progress = train(method, dataset, rules, job.seed, device, scratch, report, job.tuning)

@@ -15,7 +15,7 @@ from bench.errors import UsageError
 from bench.evaluation import reference_images
 from bench.protocol import Protocol
 from bench.store import Cell, Record, Store, save_arrays, write_atomically
-from bench.tuning import Tuning
+from bench.training.tuning import Tuning
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError
 
 # What a task (SAR-optical: a track) runs where no method is named:

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench import leaderboard
+from bench.analysis.samples import GROUP, samples
 from bench.columns import direction
-from bench.samples import GROUP, samples
 from bench.store import Store, write_atomically
 
 

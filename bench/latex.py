@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import leaderboard
-from bench.cautions import cautions, letters
+from bench.analysis.cautions import cautions, letters
 from bench.columns import (
     SOURCES,
     SPLITS,

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 import datasets
-from bench import distributed, protocol, reports, zoo
+from bench import protocol, reports, zoo
 from bench.cells import join
 from bench.environment import choose_device
 from bench.errors import TrainingInterruptedError, UsageError
@@ -19,7 +19,8 @@ from bench.live import Live
 from bench.schedule import batches, cores
 from bench.screen import console
 from bench.store import Record, Store
-from bench.tuning import Tuning
+from bench.training import distributed
+from bench.training.tuning import Tuning
 from datasets.base import DatasetError
 from imaging import sensors
 from imaging.hyperspectral import SPECTROMETERS

@@ -13,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench import coverage, significance, zoo
+from bench import zoo
+from bench.analysis import coverage, significance
+from bench.analysis.samples import GROUP, LONG, data_of, matrix, samples
+from bench.analysis.statistics import SUMMARY, summarise
 from bench.columns import SPLITS, direction
-from bench.samples import GROUP, LONG, data_of, matrix, samples
-from bench.statistics import SUMMARY, summarise
 from bench.store import Cell, Record, Store, write_atomically
 
 LEADING = ["rank", "rank_group", "method", "title", "family", "task", "dataset", "source", "protocol", "status", "reason"]

@@ -8,7 +8,7 @@ import scipy.io
 import torch.fx.experimental.symbolic_shapes
 
 import bench.cells
-import bench.cost
+import bench.cost.summary
 import bench.evaluation
 import datasets.scene
 import methods

@@ -13,6 +13,15 @@ from rich.console import Console
 from bench import leaderboard
 from bench.store import Store
 
+# Modules that derive the parts, each by its function `write`.
+WRITERS = {
+    "latex": "bench.latex",
+    "figures": "bench.figures.writer",
+    "costs": "bench.cost.tables",
+    "site": "bench.site",
+    "exports": "bench.exports",
+}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -85,7 +94,7 @@ def _writer(name: str) -> Callable[..., list[Path]]:
     """Import one writer only now: a broken drawing library must not keep the tables from being written."""
     from importlib import import_module
 
-    writer: Callable[..., list[Path]] = import_module(f"bench.{name}").write
+    writer: Callable[..., list[Path]] = import_module(WRITERS[name]).write
     return writer
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import leaderboard
-from bench.cautions import cautions, places_with_groups
+from bench.analysis.cautions import cautions, places_with_groups
 from bench.columns import Column, cost_columns, counts, data_title, headings, index_columns, machines, origins, places, remarks
 
 WIDTH = 100

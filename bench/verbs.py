@@ -41,10 +41,10 @@ def sharpen(options: argparse.Namespace) -> int:
 
 
 def cost(options: argparse.Namespace) -> int:
-    """Measure the full cost of methods; see `bench.grid`."""
-    from bench import expense
+    """Measure the full cost of methods; see `bench.cost.grid`."""
+    from bench.cost import verb
 
-    return expense.run(options)
+    return verb.run(options)
 
 
 def list_all(options: argparse.Namespace) -> int:
@@ -135,7 +135,7 @@ def report(options: argparse.Namespace) -> int:
 
 def _compare(a: Path, b: Path) -> int:
     """Print what changed from folder a to folder b, and write it beside the results of b."""
-    from bench import compare
+    from bench.analysis import compare
     from bench.store import Store
 
     table = compare.compare(Store(a), Store(b))

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from bench import leaderboard
-from bench.samples import samples
+from bench.analysis.samples import samples
 from bench.site import cards, model, pictures
 from bench.store import Store
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench import leaderboard, style
-from bench.cautions import cautions, letters
+from bench import leaderboard
+from bench.analysis.cautions import cautions, letters
+from bench.analysis.samples import GROUP, data_of
+from bench.analysis.statistics import per_image
 from bench.columns import SPLITS, Column, cost_columns, counts, headings, index_columns, machines, origins, places, sensor_title
-from bench.samples import GROUP, data_of
-from bench.statistics import per_image
+from bench.figures import style
 from bench.store import Cell, Record
 
 # Columns that wait in the column menu until they are asked for.

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import gallery, leaderboard
+from bench import leaderboard
 from bench.columns import SPLITS
-from bench.figures import shown_bands
+from bench.figures import gallery
+from bench.figures.writer import shown_bands
 from bench.store import Cell, Record, Store
 
 Array = np.ndarray[Any, np.dtype[Any]]

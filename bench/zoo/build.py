@@ -17,13 +17,13 @@ from safetensors.torch import save
 import datasets
 import methods
 from bench import environment, zoo
-from bench.checkpoint import Progress
 from bench.errors import TrainingInterruptedError
 from bench.experiment import dataset_facts
 from bench.protocol import Protocol
-from bench.step import seconds_per_step
 from bench.store import write_atomically
-from bench.training import train
+from bench.training.checkpoint import Progress
+from bench.training.loop import train
+from bench.training.step import seconds_per_step
 from datasets.base import Dataset
 from methods.base import Method
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bench import cautions, leaderboard
+from bench import leaderboard
+from bench.analysis import cautions
 from bench.store import Store
 from tests.bench.fake_store import SCORES, add
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import cli, compare
+from bench import cli
+from bench.analysis import compare
 from bench.store import Store
 from tests.bench.fake_store import PROTOCOL, add, fail
 

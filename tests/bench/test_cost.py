@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import methods
-from bench.cost import example, measure, parameters
-from bench.latency import latency
-from bench.memory import peak_mib
+from bench.cost.latency import latency
+from bench.cost.memory import peak_mib
+from bench.cost.summary import example, measure, parameters
 from imaging import sensors
 
 

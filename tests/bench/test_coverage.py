@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import coverage
+from bench.analysis import coverage
 from bench.evaluation import score
 from bench.protocol import load
 from bench.store import Cell, Store

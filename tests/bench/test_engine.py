@@ -12,14 +12,15 @@ import torch
 import yaml
 from torch import nn
 
-import bench.training
+import bench.training.loop
 import datasets
 import methods
-from bench import course, protocol, validation
+from bench import protocol
 from bench.cli import main
 from bench.errors import TrainingDivergedError, UsageError
-from bench.training import train
-from bench.tuning import Tuning, deterministic
+from bench.training import course, validation
+from bench.training.loop import train
+from bench.training.tuning import Tuning, deterministic
 from imaging import sensors
 from methods.base import Network
 from methods.recipes import Recipe
@@ -108,7 +109,7 @@ class Dropping(Network):
 
 def test_random_layers_resume_bit_for_bit(toy_fields, tmp_path, monkeypatch):
     straight, _ = _train(toy_fields, tmp_path / "a", _new(Dropping))
-    monkeypatch.setattr(bench.training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(bench.training.loop, "CHECKPOINT_SECONDS", 0.0)
 
     def crash(event):
         if event.get("step") == 6:

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench import boxes, curves, details, figures, gallery, leaderboard, ranks, reports, scatter, sensor_plot, style
-from bench.samples import samples
+from bench import leaderboard, reports
+from bench.analysis.samples import samples
+from bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot, style, writer
 from bench.store import Store, load_arrays, save_arrays
 from imaging import sensors
 from imaging.filters import gaussian_kernel
@@ -47,29 +48,29 @@ def test_every_figure_is_written_once_as_png_and_pdf_and_fast_ones_replace_no_ot
     curve = [{"step": step, "loss": 1 / step, "ergas": 10 / step, "sam": 9 / step} for step in (10, 20, 30)]
     add(store, "net", training={"curve": curve, "best_step": 20})
     add_images(store)
-    paths = figures.write(store)
+    paths = writer.write(store)
     assert names(paths) == FAST | SLOW
     assert {path.suffix for path in paths} == {".png", ".pdf"}
     with Image.open(store.root / "figures" / f"{NAME}_reduced-0.png") as image:
         pixels = np.asarray(image.convert("RGB"))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
     assert (store.root / "figures" / f"{NAME}_reduced-0.pdf").read_bytes().startswith(b"%PDF")
-    assert names(figures.write(store, fast=True)) == FAST | SLOW
+    assert names(writer.write(store, fast=True)) == FAST | SLOW
     add(store, "net", SCORES["gsa"])
-    assert names(figures.write(store, fast=True)) == FAST | {"sensor_wv2"}
+    assert names(writer.write(store, fast=True)) == FAST | {"sensor_wv2"}
     assert not (store.root / "figures" / f"{NAME}_flops.png").exists()
 
 
 def test_unchanged_figures_are_left_alone_and_changed_or_broken_ones_drawn_again(store):
-    paths = figures.write(store, fast=True)
+    paths = writer.write(store, fast=True)
     assert names(paths) == FAST
     first = {path: path.stat().st_mtime_ns for path in paths}
-    assert figures.write(store, fast=True) == paths
+    assert writer.write(store, fast=True) == paths
     assert {path: path.stat().st_mtime_ns for path in paths} == first
     file = store.root / PROTOCOL / "wv2-simulated" / "net" / "seed-42" / "images.npz"
     save_arrays(file, {key: image // 2 for key, image in load_arrays(file).items()})
     (store.root / "figures" / f"{NAME}_boxes.png").write_bytes(b"torn")
-    figures.write(store, fast=True)
+    writer.write(store, fast=True)
     changed = names(path for path, time in first.items() if path.stat().st_mtime_ns != time)
     assert changed == FAST - {f"{NAME}_cost"}
 
@@ -135,20 +136,20 @@ def test_any_sensor_and_guide_can_be_drawn(tmp_path, sensor, bands, guide_bands)
     add(store, "net", dataset="wv2-simulated")
     add_images(store, ("net",), bands=bands, guide_bands=guide_bands)
     frame = leaderboard.build(store).assign(sensor=sensor)
-    assert names(figures.write(store, frame, fast=True)) == FAST
+    assert names(writer.write(store, frame, fast=True)) == FAST
 
 
 def test_methods_without_kept_images_or_with_another_shape_are_left_out(store):
     folder = store.root / PROTOCOL / "wv2-simulated" / "gsa" / "seed-42"
     save_arrays(folder / "images.npz", {"reduced-0": np.zeros((8, 3, 3), np.uint16)})
     reference, images = store.reference(PROTOCOL, "wv2-simulated"), {"GSA": load_arrays(folder / "images.npz"), "LATE": {}}
-    assert figures._choose("reduced-0", reference, images)[1] == {}
+    assert writer._choose("reduced-0", reference, images)[1] == {}
 
 
 def test_failed_methods_alone_give_no_figure_but_that_of_the_sensor(tmp_path):
     store = Store(tmp_path)
     fail(store, "net", "no memory")
-    assert figures.write(store, fast=True) == []
+    assert writer.write(store, fast=True) == []
 
 
 def many(store, count):
@@ -305,7 +306,7 @@ def test_a_failure_in_a_figure_keeps_the_numbers(store, monkeypatch, capsys):
     def explode(*_arguments):
         raise RuntimeError("no font")
 
-    monkeypatch.setattr(figures, "write", explode)
+    monkeypatch.setattr(writer, "write", explode)
     problems = []
     paths = reports.write_all(store, report=problems.append)
     assert problems == ["figures could not be written: RuntimeError: no font"]

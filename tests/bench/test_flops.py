@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import methods
-from bench.cost import count, parameters
-from bench.flops import OperationCounter
+from bench.cost.flops import OperationCounter
+from bench.cost.summary import count, parameters
 from imaging import sensors
 from tests.bench.baselines import PUBLISHED, printed
 

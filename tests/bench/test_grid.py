@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import costs, grid, machine
 from bench.cli import main
+from bench.cost import grid, machine, tables
 from bench.store import Store
 from tests.bench.conftest import PLUGIN
 
@@ -75,10 +75,10 @@ def test_new_rows_replace_old_ones_and_reports_read_them(tmp_path):
     row = {"measure": "latency_ms", "side": 64, "place": "cpu", "value": 2.0, "note": ""}
     grid.store(tmp_path, TASK, [row, row | {"side": 32}, row | {"place": "cuda", "value": None, "note": grid.NO_GPU}])
     grid.store(tmp_path, TASK, [row | {"value": 3.0}, row | {"place": "cuda", "device": "card", "value": 1.0}])
-    (path,) = costs.write(Store(tmp_path))
+    (path,) = tables.write(Store(tmp_path))
     table = pd.read_csv(path)
     assert sorted(table["value"]) == [1.0, 2.0, 3.0]
-    assert costs.write(Store(tmp_path / "empty")) == []
+    assert tables.write(Store(tmp_path / "empty")) == []
 
 
 def test_the_verb_measures_in_a_process_of_its_own(tmp_path, capsys):

@@ -10,10 +10,10 @@ import torch
 
 import methods
 from bench import protocol
-from bench.batches import Batches
 from bench.cli import main
 from bench.errors import UsageError
 from bench.experiment import SELECTION, Settings, dataset_options, expand_methods
+from bench.training.batches import Batches
 from datasets.base import DatasetError, Split
 from imaging import Scene, sensors
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bench import leaderboard
-from bench.statistics import summarise
+from bench.analysis.statistics import summarise
 from bench.store import Store
 from tests.bench.fake_store import PROTOCOL, SCORES, add, fail
 

@@ -11,9 +11,9 @@ import torch
 
 import methods
 from bench import protocol
-from bench.batches import Batches
-from bench.step import Stepper
-from bench.tuning import Tuning
+from bench.training.batches import Batches
+from bench.training.step import Stepper
+from bench.training.tuning import Tuning
 from datasets.base import Dataset, Split
 from datasets.hdf5 import ImageFile
 from imaging import Scene, sensors
@@ -68,7 +68,7 @@ def one_thread():
 @pytest.fixture
 def stepper(request, file, monkeypatch):
     if request.param == "file":
-        monkeypatch.setattr("bench.batches.MEMORY_BYTES", 0)
+        monkeypatch.setattr("bench.training.batches.MEMORY_BYTES", 0)
     fields = protocol.load("quick").to_dict() | {"patch": 64, "batch": 16}
     torch.manual_seed(0)
     method = methods.create("fusionnet", sensor=sensors.get("wv3"))

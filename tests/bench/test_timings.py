@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bench import timings
+from bench.cost import timings
 
 
 def write(path, **medians):

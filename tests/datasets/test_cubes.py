@@ -10,7 +10,7 @@ import scipy.io
 import torch
 
 import datasets
-from bench.figures import shown_bands
+from bench.figures.writer import shown_bands
 from datasets.base import DatasetError
 from datasets.envi import ENDINGS, TYPES, is_envi, read_envi
 from datasets.scene import UserScene

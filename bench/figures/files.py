@@ -13,26 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench import style
+from bench.figures import style
 from bench.store import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HASH = "Inputs"
-DRAWING = (
-    "boxes",
-    "columns",
-    "curves",
-    "details",
-    "figures",
-    "gallery",
-    "ranks",
-    "scatter",
-    "sensor_plot",
-    "significance",
-    "style",
-)
+# Code outside this folder that decides what a figure shows.
+OUTSIDE = ("columns.py", "analysis/significance.py")
 
 
 @dataclass(frozen=True)
@@ -81,7 +70,8 @@ def _content(value: pd.DataFrame | Path | str) -> Any:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    files = [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in DRAWING)]
+    folder = Path(__file__).parent
+    files = sorted(folder.glob("*.py")) + [folder.parent / name for name in OUTSIDE]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

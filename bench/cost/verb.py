@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import methods
-from bench import costs, grid
+from bench.cost import grid, tables
 from bench.errors import UsageError
 from bench.experiment import expand_methods
 from bench.screen import console
@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> int:
         problem = _measure(task, options.results)
         failed += [key] if problem else []
         out.print(f"  {'failed' if problem else 'done'}  {key} {problem}".rstrip(), markup=False, soft_wrap=True)
-    show(costs.table(options.results), out)
-    for path in costs.write(Store(options.results)):
+    show(tables.table(options.results), out)
+    for path in tables.write(Store(options.results)):
         out.print(f"all rows: {path}", markup=False, soft_wrap=True)
     return 1 if failed else 0
 

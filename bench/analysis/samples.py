@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.statistics import per_image
+from bench.analysis.statistics import per_image
 from bench.store import SCORE_COLUMNS, Record, Store
 
 # Only rows that agree in all of these may be compared.

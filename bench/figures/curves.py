@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from bench import style
+from bench.figures import style
 from bench.store import Cell, Record
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 
 import methods
-from bench import cost, environment, machine
-from bench.latency import latency
-from bench.memory import available_mib, peak_mib
+from bench import environment
+from bench.cost import machine, summary
+from bench.cost.latency import latency
+from bench.cost.memory import available_mib, peak_mib
 from bench.schedule import cores
 from bench.store import write_atomically
 from imaging import sensors
@@ -57,9 +58,9 @@ def measure(task: Task) -> list[Row]:
     plugins.add(task.plugins)
     method = methods.create(task.method, sensor=sensors.get(task.sensor)).eval()
     with torch.inference_mode():
-        rows = [*_memory(method, task, cost.CPU), *_count(method, task)]
+        rows = [*_memory(method, task, summary.CPU), *_count(method, task)]
         for threads in sorted({1, cores()}):
-            rows += _times(method, task, cost.CPU, threads)
+            rows += _times(method, task, summary.CPU, threads)
         if torch.cuda.is_available():
             rows += _on_gpu(method.cuda(), task, torch.device("cuda"))
         else:
@@ -74,17 +75,17 @@ def _on_gpu(method: Method, task: Task, device: torch.device) -> Iterator[Row]:
     yield from _memory(method, task, device)
     yield from _times(method, task, device, cores())
     for side in task.sizes:
-        images = cost.example(method, side, device)
+        images = summary.example(method, side, device)
         joules, note = machine.energy(lambda images=images: method(*images), device)  # type: ignore[misc]
         yield _row("energy_j", side, "cuda", value=joules, note=note)
 
 
 def _count(method: Method, task: Task) -> Iterator[Row]:
-    for name, value in cost.parameters(method).items():
+    for name, value in summary.parameters(method).items():
         yield _row(name, None, "", value=value)
     for side in task.sizes:
         if side < LARGE:
-            macs, flops = cost.count(method, side)
+            macs, flops = summary.count(method, side)
             yield _row("macs", side, "", value=macs)
             yield _row("flops", side, "", value=flops)
 
@@ -97,7 +98,7 @@ def _memory(method: Method, task: Task, device: torch.device) -> Iterator[Row]:
         if device.type == "cpu" and free is not None and need > 0.8 * free:
             yield _row("peak_mib", side, device.type, note=f"not measured: needs about {need:.0f} MiB, {free:.0f} MiB are free")
             continue
-        images = cost.example(method, side, device)
+        images = summary.example(method, side, device)
         try:
             peak = peak_mib(lambda images=images: method(*images), device)  # type: ignore[misc]
         except (RuntimeError, MemoryError, ValueError) as error:
@@ -128,7 +129,7 @@ def _times(method: Method, task: Task, device: torch.device, threads: int) -> It
 
 def _time(method: Method, called: Callable[..., Any], side: int, device: torch.device, facts: Row) -> Iterator[Row]:
     """Latency without copies; on CUDA also with copies to and from the host; megapixels of the guide a second when large."""
-    on_host, images = cost.example(method, side, cost.CPU), cost.example(method, side, device)
+    on_host, images = summary.example(method, side, summary.CPU), summary.example(method, side, device)
     calls = {False: lambda: called(*images)}
     if device.type == "cuda":
         calls[True] = lambda: called(*(image.to(device) for image in on_host)).cpu()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench import style
+from bench.figures import style
 from imaging.sensors import Sensor
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from bench import leaderboard
+from bench.analysis.significance import LEVEL, images_needed
 from bench.columns import SPLITS, index_columns
-from bench.significance import LEVEL, images_needed
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

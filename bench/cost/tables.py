@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import grid, timings
+from bench.cost import grid, timings
 from bench.store import Store, write_atomically
 
 

@@ -1,6 +1,6 @@
 """Cost of a method that every run measures: parameters, MACs, FLOPs, latency on one thread, peak memory.
 
-What counts as an operation is told in `bench.flops`; `bench.grid` measures more sizes, threads, precisions and forms.
+What counts as an operation is told in `bench.cost.flops`; `bench.cost.grid` measures more sizes, threads, precisions and forms.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.flops import OperationCounter, skip_padding
-from bench.latency import latency
-from bench.memory import peak_mib
+from bench.cost.flops import OperationCounter, skip_padding
+from bench.cost.latency import latency
+from bench.cost.memory import peak_mib
 from methods.base import Method
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import style
-from bench.gallery import STRETCH, Array, limits, overview
+from bench.figures import style
+from bench.figures.gallery import STRETCH, Array, limits, overview
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

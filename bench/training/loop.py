@@ -18,13 +18,13 @@ from typing import Any
 import torch
 
 import metrics
-from bench import checkpoint, distributed, validation
-from bench.batches import Batch
-from bench.checkpoint import Progress
 from bench.errors import TrainingDivergedError, TrainingInterruptedError
 from bench.protocol import Protocol
-from bench.step import Stepper
-from bench.tuning import Tuning, deterministic
+from bench.training import checkpoint, distributed, validation
+from bench.training.batches import Batch
+from bench.training.checkpoint import Progress
+from bench.training.step import Stepper
+from bench.training.tuning import Tuning, deterministic
 from datasets.base import Dataset, Split
 from methods.base import Method
 

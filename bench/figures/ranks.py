@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bench import leaderboard, style
+from bench import leaderboard
+from bench.analysis.samples import matrix
+from bench.analysis.significance import LEVEL, Friedman, friedman
 from bench.columns import Column, data_title, direction, headings, index_columns
-from bench.samples import matrix
-from bench.significance import LEVEL, Friedman, friedman
+from bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

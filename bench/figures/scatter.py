@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench import leaderboard, style
+from bench import leaderboard
 from bench.columns import Column, cost_columns, data_title, headings, index_columns, machines
+from bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench import boxes, curves, details, gallery, leaderboard, ranks, scatter, sensor_plot
+from bench import leaderboard
+from bench.analysis.samples import GROUP, data_of, samples
 from bench.columns import data_title, headings
-from bench.figure_files import Drawing, state
-from bench.samples import GROUP, data_of, samples
+from bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot
+from bench.figures.files import Drawing, state
 from bench.store import Cell, Record, Store
 from catalogue import UnknownNameError
 from imaging import sensors

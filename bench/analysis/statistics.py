@@ -1,6 +1,6 @@
 """Mean, spread and confidence of scores: over images first of all, over seeds apart from that.
 
-The tests that compare methods are in `bench.significance`; `docs/results.md` says which rule decides what.
+The tests that compare methods are in `bench.analysis.significance`; `docs/results.md` says which rule decides what.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import leaderboard
+from bench.analysis.samples import GROUP, samples
+from bench.analysis.significance import LEVEL, holm, images_needed, wilcoxon
+from bench.analysis.statistics import interval, per_image
 from bench.columns import direction
-from bench.samples import GROUP, samples
-from bench.significance import LEVEL, holm, images_needed, wilcoxon
-from bench.statistics import interval, per_image
 from bench.store import Store, write_atomically
 
 COLUMNS = ["protocol", "dataset", "method", "what", "images", "a", "b", "change", "ci_low", "ci_high", "p", "p_holm", "verdict"]

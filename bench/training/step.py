@@ -10,11 +10,11 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from bench import course, distributed
-from bench.batches import Batch, Batches
 from bench.errors import TrainingDivergedError
 from bench.protocol import Protocol
-from bench.tuning import Tuning
+from bench.training import course, distributed
+from bench.training.batches import Batch, Batches
+from bench.training.tuning import Tuning
 from datasets.base import Dataset
 from methods.base import Method
 
