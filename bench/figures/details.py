@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.figures import style
-from bench.figures.gallery import STRETCH, Array, limits, overview
+from bench.figures.gallery import STRETCH, Array, limits, overview, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +35,8 @@ def draw(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, i
     lms, gt = reference["lms"].astype(np.float32), reference["gt"].astype(np.float32)
     details = [(image - lms).mean(0) for image in fused.values()]
     errors = [np.abs(image - gt).mean(0) for image in fused.values()]
-    strongest = max(float(np.percentile(np.abs(np.stack(details)), 99)), 1.0)
-    peak = max(float(np.percentile(np.stack(errors), 99.5)), 1.0)
+    strongest = float(np.percentile(np.abs(np.stack(details)), 99)) or 1.0
+    peak = float(np.percentile(np.stack(errors), 99.5)) or 1.0
     low, high = limits(reference["gt"], rgb)
     page = _Page(title, len(fused), lms.shape)
     inputs = (_grey(reference["guide"][0]), _colours(reference["lms"], rgb, low, high))
@@ -54,7 +54,7 @@ def draw(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, i
         )
         for axes in (detail, colours, error):
             style.corner(axes, textwrap.shorten(name, 24, placeholder="."), top=True)
-        style.corner(error, f"mean {errors[row].mean():.1f}")
+        style.corner(error, f"mean {style.short(float(errors[row].mean()))}")
     page.colour_bar(1, mapped[0], "fused - MS, mean over bands (DN)", "both")
     page.colour_bar(3, mapped[1], "|fused - GT|, mean over bands (DN)", "max")
     return page.figure
@@ -108,5 +108,5 @@ def _colours(image: Array, rgb: tuple[int, int, int], low: Array, high: Array) -
 
 def _grey(image: Array) -> Array:
     dark, bright = np.percentile(image, STRETCH)
-    found: Array = np.clip((image - dark) / max(bright - dark, 1.0), 0, 1)
+    found: Array = np.clip((image - dark) / span(dark, bright), 0, 1)
     return found

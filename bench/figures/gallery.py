@@ -60,7 +60,7 @@ def draw(
     window = busiest(_structure(reference))
     # Clouds would leave nothing of the scale to the methods.
     errors = [panel.error for panel in panels if panel.error is not None and (floor == "EXP" or panel.title != floor)]
-    peak = max(float(np.percentile(np.stack(errors), 99.5)), 1.0) if errors else 1.0
+    peak = (float(np.percentile(np.stack(errors), 99.5)) if errors else 0.0) or 1.0
     labels = ERRORS_REDUCED if "gt" in reference else ERRORS_FULL
     page = _Page(title, len(panels), panels[0].colours.shape)
     mapped = None
@@ -136,7 +136,7 @@ def guide_colours(guide: Array) -> Array:
     """PAN as grey (H, W); SAR as VV, VH and their difference in dB, which tells forest from town, in (H, W, 3); 0 to 1."""
     bands = guide[:1] if len(guide) == 1 else np.stack([guide[0], guide[1], guide[0] - guide[1]])
     dark, bright = (limit[:, None, None] for limit in np.percentile(bands, STRETCH, axis=(1, 2)))
-    shown = np.clip((bands - dark) / np.maximum(bright - dark, 1.0), 0, 1)
+    shown = np.clip((bands - dark) / span(dark, bright), 0, 1)
     return shown[0] if len(guide) == 1 else shown.transpose(1, 2, 0)
 
 
@@ -149,7 +149,12 @@ def _structure(reference: dict[str, Array]) -> Array:
 def limits(image: Array, rgb: tuple[int, int, int]) -> tuple[Array, Array]:
     """Digital numbers shown as black and white, one pair for each of red, green and blue."""
     low, high = np.percentile(image[list(rgb)], STRETCH, axis=(1, 2))
-    return low, np.maximum(high, low + 1)
+    return low, low + span(low, high)
+
+
+def span(low: Array, high: Array) -> Array:
+    """Width of a stretch, in whatever unit; 1 where an image is constant."""
+    return np.where(high > low, high - low, 1.0)
 
 
 def busiest(guide: Array) -> Window:
@@ -182,7 +187,7 @@ def _column(axes: list[Axes], panel: Panel, window: Window, peak: float) -> Any:
     zoom.spines[:].set(visible=True, color=style.BOX, linewidth=0.8)
     if panel.error is None:
         return None
-    style.corner(error, f"{panel.error.mean():.1f}")
+    style.corner(error, style.short(float(panel.error.mean())))
     return overview(error, panel.error, cmap=style.ERRORS, vmin=0, vmax=peak)
 
 

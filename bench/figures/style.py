@@ -66,6 +66,11 @@ def families(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {name: (COLOURS[i % count], MARKERS[(i + i // count) % count]) for i, name in enumerate(order)}
 
 
+def short(value: float) -> str:
+    """A number under an image: one decimal of digital numbers, two digits of fractions."""
+    return f"{value:.1f}" if abs(value) >= 1 or value == 0 else f"{value:.2g}"
+
+
 def corner(axes: Axes, text: str, top: bool = False) -> None:
     """A line of white text with a black outline in the left corner of an image, at its bottom or top."""
     from matplotlib.patheffects import withStroke

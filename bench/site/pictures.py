@@ -59,7 +59,7 @@ class Scene:
         found: dict[str, Any] = {"rgb": _encode(_bytes(colours))}
         error = None if name == "gt" else self.error(image)
         if error is not None:
-            found |= {"error": _encode(_bytes(error / (self.peak * HEADROOM))), "mean": round(float(error.mean()), 4)}
+            found |= {"error": _encode(_bytes(error / (self.peak * HEADROOM))), "mean": float(f"{error.mean():.6g}")}
         return found
 
 

@@ -256,6 +256,24 @@ def test_detail_maps_share_a_scale_and_print_the_mean_error(store):
     assert {"PAN", "MS, interpolated", "A", "B"} <= set(texts(figure))
 
 
+@pytest.mark.parametrize("figure_of", [gallery.draw, details.draw])
+def test_fractions_are_shown_like_digital_numbers(store, figure_of):
+    reference = {key.removeprefix("reduced-0-"): image for key, image in store.reference(PROTOCOL, "wv2-simulated").items()}
+    shown = []
+    for factor in (1.0, 1e-4):
+        scene = {key: reference[key].astype(np.float32) * np.float32(factor) for key in ("gt", "lms", "guide")}
+        with style.settings():
+            figure = figure_of(
+                scene, {"A": scene["gt"] + np.float32(20 * factor), "B": scene["lms"]}, (4, 2, 1), "SIMULATED data"
+            )
+        images = [image for axes in figure.axes for image in axes.images]
+        shown.append([image.norm(image.get_array()) if image.get_array().ndim == 2 else image.get_array() for image in images])
+    assert len(shown[0]) > 6
+    for wanted, found in zip(*shown, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+    assert {"0.002", "mean 0.002"} & set(texts(figure))
+
+
 def test_training_curves_share_a_look_among_seeds_and_mark_the_chosen_step(tmp_path):
     store = Store(tmp_path)
     curve = [{"step": step, "loss": 1 / step, "ergas": 10 / step, "sam": 9 / step} for step in (10, 20, 30)]

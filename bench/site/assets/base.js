@@ -44,6 +44,9 @@ const waldbench = (() => {
     if (chosen !== undefined) select.value = chosen;
   }
 
+  /** A pixel's value: whole digital numbers (or with decimals), two digits of what is below one, such as a reflectance. */
+  const brief = (value, decimals = 0) => (Math.abs(value) >= 1 || value === 0 ? value.toFixed(decimals) : value.toPrecision(2));
+
   /** Indices as options, the resolution in front where both occur. */
   function indexOptions(indices) {
     const both = new Set(indices.map((index) => index.split)).size > 1;
@@ -142,5 +145,5 @@ const waldbench = (() => {
   }
 
   document.addEventListener("DOMContentLoaded", start);
-  return { receive, load, script, make, fill, indexOptions, plain, labelled, colour, DECADES, spansDecades, part };
+  return { receive, load, script, make, fill, indexOptions, plain, labelled, colour, brief, DECADES, spansDecades, part };
 })();

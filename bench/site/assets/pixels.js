@@ -86,7 +86,7 @@ waldbench.pixels = (() => {
     return shot.low.map((low, c) => {
       const level = picture.data[at * 4 + c];
       const value = low + (level / 255) * (shot.high[c] - low);
-      return `${level === 0 ? "≤" : level === 255 ? "≥" : ""}${value.toFixed(0)}`;
+      return `${level === 0 ? "≤" : level === 255 ? "≥" : ""}${waldbench.brief(value)}`;
     }).join(" ");
   }
 

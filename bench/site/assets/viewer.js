@@ -1,7 +1,7 @@
 "use strict";
 // Two pictures and their difference under one view: side by side, swiped, or the difference alone.
 waldbench.part("images", (section, data, group) => {
-  const { pixels } = waldbench;
+  const { brief, pixels } = waldbench;
   const at = (selector) => section.querySelector(selector);
   const stage = at(".stage");
   const choice = { shot: at("select.shot"), a: at("select.a"), b: at("select.b") };
@@ -58,7 +58,7 @@ waldbench.part("images", (section, data, group) => {
     caption("b", b.title, seed(b));
     caption("d", `|${a.title} − ${b.title}|`, d ? `mean ${d.mean.toPrecision(3)} DN` : "");
     const { bands, rgb, low, high } = shown.shot;
-    const stretch = `Colours: bands ${rgb.join(", ")}, ${low.map((value, c) => `${value.toFixed(0)} to ${high[c].toFixed(0)}`).join(" / ")} DN, alike for all methods.`;
+    const stretch = `Colours: bands ${rgb.join(", ")}, ${low.map((value, c) => `${brief(value)} to ${brief(high[c])}`).join(" / ")} DN, alike for all methods.`;
     const meaning = !d ? "No difference is shown: the guide is another quantity."
       : d.exact ? `Difference: absolute error, mean over all ${bands} bands.`
         : "Difference: mean over the three bands shown, from 8-bit pictures; what lies outside the stretch is cut.";
@@ -143,7 +143,7 @@ waldbench.part("images", (section, data, group) => {
     if (x < 0 || y < 0 || x >= shown.shot.width || y >= shown.shot.height) return;
     const pixel = y * shown.shot.width + x;
     const values = [shown.a, shown.b].map((picture) => `${picture.title} ${pixels.numbers(shown.shot, picture, pixel)}`.trim());
-    const error = shown.d ? `   difference ${shown.d.values[pixel].toFixed(1)} DN` : "";
+    const error = shown.d ? `   difference ${brief(shown.d.values[pixel], 1)} DN` : "";
     at(".readout").textContent = `x ${x}, y ${y}   ${values.join("   ")}${error}`;
   }
 
