@@ -16,7 +16,7 @@ import metrics
 from bench import protocol
 from bench.errors import UsageError
 from bench.screen import console
-from catalogue import UnknownNameError
+from catalogue import UnavailableError, UnknownNameError
 from imaging import sensors
 
 
@@ -65,6 +65,7 @@ def list_all(options: argparse.Namespace) -> int:
         facts = datasets.card(key)
         table.add_row(key, facts["title"], facts["task"])
     out.print(table, "")
+    out.print("not available (info KEY says why)  " + " ".join(methods.catalogue.unavailable), "")
     out.print("sensors    " + " ".join(sensors.names()))
     out.print("protocols  " + " ".join(protocol.presets()))
     return 0
@@ -94,6 +95,8 @@ def _cards(key: str) -> list[tuple[str, dict[str, Any]]]:
     }
     found = [(kind, lookup()) for kind, (names, lookup) in kinds.items() if key in names]
     if not found:
+        if key in methods.catalogue.unavailable:
+            raise UnavailableError(key, methods.catalogue.unavailable[key])
         raise UnknownNameError("key", key, [name for names, _ in kinds.values() for name in names])
     return found
 

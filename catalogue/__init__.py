@@ -31,6 +31,13 @@ class UnknownNameError(LookupError):
         super().__init__(f"unknown {kind} '{name}'; nearest: {', '.join(near)} (all: run_bench.py list)")
 
 
+class UnavailableError(UnknownNameError):
+    """A key of something published that is not in the catalogue, for a reason."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        LookupError.__init__(self, f"'{name}' is not available: {reason}")
+
+
 @dataclass(frozen=True)
 class Entry:
     """What a file says about one plugin, known without importing it."""
@@ -53,10 +60,16 @@ class Entry:
 
 
 class Catalogue:
-    """The entries of one package, its entry points and its plugin files, by key."""
+    """The entries of one package, its entry points and its plugin files, by key.
 
-    def __init__(self, package: str) -> None:
+    Args:
+        package: "methods", "metrics" or "datasets".
+        unavailable: keys that users look for and that the package does not have, with the reason.
+    """
+
+    def __init__(self, package: str, unavailable: dict[str, str] | None = None) -> None:
         self.package = package
+        self.unavailable = unavailable or {}
         self.folder = ROOT / package
         self.problems: list[str] = []
         self._extra: list[Path] = []
@@ -66,6 +79,8 @@ class Catalogue:
         return sorted(self.entries)
 
     def __getitem__(self, key: str) -> Entry:
+        if key not in self.entries and key in self.unavailable:
+            raise UnavailableError(key, self.unavailable[key])
         if key not in self.entries:
             raise UnknownNameError(self.package.removesuffix("s"), key, self.names())
         return self.entries[key]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from catalogue import Catalogue, Entry
+from methods import unavailable
 
 if TYPE_CHECKING:
     from imaging import Sensor
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "options", "register", "supports"]
 
-catalogue = Catalogue("methods")
+catalogue = Catalogue("methods", unavailable.REASONS)
 
 
 def names(task: str | None = None) -> list[str]:
@@ -25,7 +26,7 @@ def names(task: str | None = None) -> list[str]:
 
 
 def card(key: str) -> MethodCard:
-    """The card of a method, without importing it. Raises UnknownNameError for an unknown key."""
+    """The card of a method, without importing it. Raises UnknownNameError for an unknown key (UnavailableError says why)."""
     from methods.cards import MethodCard
 
     entry: Entry = catalogue[key]

@@ -9,7 +9,8 @@ import pytest
 import datasets
 import methods
 import metrics
-from catalogue import Catalogue, UnknownNameError, read_entries
+from bench import cli
+from catalogue import Catalogue, UnavailableError, UnknownNameError, read_entries
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "seaborn", "matplotlib", "plotly", "pandas", "scipy", "h5py", "lightning")
@@ -41,6 +42,28 @@ def test_every_file_of_a_package_is_sound(package):
 def test_an_unknown_name_lists_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown method 'mtf-glb'; nearest: mtf-glp"):
         methods.card("mtf-glb")
+
+
+@pytest.mark.parametrize("key", methods.catalogue.unavailable)
+def test_what_is_not_there_says_why(key, capsys):
+    assert key not in methods.names()
+    with pytest.raises(UnavailableError, match=f"'{key}' is not available: .{{40,}}"):
+        methods.card(key)
+    for arguments in (["--methods", "exp", key, "--dataset", "wv3"], ["info", key]):
+        assert cli.main(arguments) == 2
+        assert methods.catalogue.unavailable[key][:30] in capsys.readouterr().err
+    assert cli.main(["list"]) == 0
+    assert key in capsys.readouterr().out
+
+
+def test_a_plugin_may_bring_what_is_not_there(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from methods import register\n@register('u2net', tasks={'ms'}, year=2023, paper='P')\nclass A: ...\n")
+    methods.catalogue.add_file(path)
+    try:
+        assert methods.card("u2net").year == 2023
+    finally:
+        methods.catalogue.remove_file(path)
 
 
 def test_names_by_task():
