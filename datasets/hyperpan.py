@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from datasets.alignment import shifts
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
 from datasets.cube_facts import BELIEVED, PanModel, Values, detect_values, model_pan
-from datasets.folders import VARIABLE, find, roots
+from datasets.folders import find
 from datasets.hdf5 import ImageFile, check_images, fingerprint
+from datasets.sources import choose, not_found
 from datasets.splits import EmptySplit
 from imaging import Scene, interp23, sensors
 from imaging.filters import mtf
@@ -100,7 +101,8 @@ class HyperPan(Dataset):
     def __init__(self, root: Path | None = None) -> None:
         paths = locate(self.key, root)
         if "test" not in paths:
-            raise DatasetNotFoundError(missing_message(self.key, root))
+            expected = f"at least {expected_files(self.key)[2].names[0]}"
+            raise DatasetNotFoundError(not_found(self.key, root, expected, SOURCE))
         self.fingerprint = fingerprint(paths)
         self.sensor = sensors.get(self.key)
         self.notices = []
@@ -118,21 +120,12 @@ class HyperPan(Dataset):
         Raises:
             DatasetError: for missing or broken files, or an unknown source.
         """
-        if source not in {"auto", "published", "simulated"}:
-            raise DatasetError(f"source: expected auto, published or simulated, got '{source}'")
-        if source == "published" or (source == "auto" and "test" in locate(cls.key, root)):
-            return cls(root)
         from datasets.simulated import SimulatedTwin
 
-        twin: Dataset = SimulatedTwin(cls.key, **options)
-        if source == "auto":
-            places = ", ".join(str(folder) for folder in roots(root))
-            twin.notices = [
-                f"published files of {cls.key} not found in {places}: using the embedded SIMULATED twin; "
-                f"run `run_bench.py data {cls.key}` to see which files are expected",
-                *twin.notices,
-            ]
-        return twin
+        key = cls.key
+        return choose(
+            key, root, source, lambda: "test" in locate(key, root), lambda: cls(root), lambda: SimulatedTwin(key, **options)
+        )
 
     @classmethod
     def files(cls, root: Path | None = None) -> list[tuple[str, str, str]]:
@@ -254,16 +247,6 @@ def _sample(count: int) -> list[int]:
 def _interpolation(scene: Scene) -> str:
     error = float((interp23(scene.ms, scene.ratio) - scene.lms).abs().max() / scene.ms.abs().max())
     return f"LMS differs from the 23-tap interpolation of MS by at most {error:.2%} of the highest value"
-
-
-def missing_message(key: str, root: Path | None) -> str:
-    """What to say where the published files of `key` are not found."""
-    places = ", ".join(f"root='{folder}'" for folder in roots(root))
-    return (
-        f"published files of {key} not found in {places}: expected at least {expected_files(key)[2].names[0]}; "
-        f"either give another folder (--data-root, or ${VARIABLE}), download the files by hand from {SOURCE}, "
-        "or use source 'simulated'"
-    )
 
 
 @register("wdc", task="hs", sensor="wdc", title="HyperPanCollection Washington DC Mall")

@@ -14,11 +14,13 @@ from typing import Any
 
 from datasets.alignment import shifts
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
-from datasets.folders import find, roots
+from datasets.folders import find
 from datasets.hdf5 import ImageFile, check_images, fingerprint
+from datasets.sources import choose, not_found
 from datasets.splits import EmptySplit
 from imaging import Scene, interp23, sensors
 
+SOURCE = "the links on https://github.com/liangjiandeng/PanCollection"
 # Patches of a training file that are checked for a shift between ms and gt.
 SAMPLED = 64
 
@@ -95,7 +97,8 @@ class PanCollection(Dataset):
         self.sensor = sensors.get(self.key)
         paths = locate(self.key, root)
         if "reduced" not in paths:
-            raise DatasetNotFoundError(missing_message(self.key, root))
+            expected = f"at least {expected_files(self.key)[-2].names[0]}"
+            raise DatasetNotFoundError(not_found(self.key, root, expected, SOURCE))
         self.fingerprint = fingerprint(paths)
         self._splits = {split: open_split(self.key, split, path) for split, path in paths.items()}
         self.notices = [line for file in expected_files(self.key) for line in self._notices(file)]
@@ -107,21 +110,12 @@ class PanCollection(Dataset):
         Raises:
             DatasetError: for missing or broken files, or an unknown source.
         """
-        if source not in {"auto", "published", "simulated"}:
-            raise DatasetError(f"source: expected auto, published or simulated, got '{source}'")
-        if source == "published" or (source == "auto" and "reduced" in locate(cls.key, root)):
-            return cls(root)
         from datasets.simulated import SimulatedTwin
 
-        twin: Dataset = SimulatedTwin(cls.key, **options)
-        if source == "auto":
-            places = ", ".join(str(folder) for folder in roots(root))
-            twin.notices = [
-                f"published files of {cls.key} not found in {places}: using the embedded SIMULATED twin; "
-                f"run `run_bench.py data {cls.key}` to see which files are expected",
-                *twin.notices,
-            ]
-        return twin
+        key = cls.key
+        return choose(
+            key, root, source, lambda: "reduced" in locate(key, root), lambda: cls(root), lambda: SimulatedTwin(key, **options)
+        )
 
     def split(self, name: str) -> Split:
         """Return a split; an empty one where its file is missing."""
@@ -176,16 +170,6 @@ def range_notice(split: PublishedSplit, name: str, sensor: sensors.Sensor) -> li
         f"{name}: ms reaches {highest:g}, more than the {sensor.bits} bits (scale {sensor.scale:g}) of {sensor.title}; "
         "is it a file of another sensor?"
     ]
-
-
-def missing_message(key: str, root: Path | None) -> str:
-    """What to say where the published files of `key` are not found."""
-    places = ", ".join(f"root='{folder}'" for folder in roots(root))
-    return (
-        f"published files of {key} not found in {places}: expected at least {expected_files(key)[-2].names[0]}; "
-        f"either give another folder (--data-root, or $WALDBENCH_DATA), download the files (`run_bench.py data {key}` says from "
-        "where), or use source 'simulated'"
-    )
 
 
 def shift_notice(split: PublishedSplit, name: str, sensor: sensors.Sensor) -> list[str]:

@@ -19,13 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
-from datasets.folders import roots
 from datasets.hdf5 import fingerprint
 from datasets.sar_tracks import DEFAULT, assemble, sensor_of
 from datasets.sen12mscr_files import Found, Triplet, locate
+from datasets.sources import choose, not_found
 from imaging import Scene
 from imaging.clouds import cloud_and_shadow
 
+SOURCE = "https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803)"
+EXPECTED = (
+    "ROIs1158_spring_s1/s1_1/ROIs1158_spring_s1_1_p30.tif and so on, with _s2 and _s2_cloudy beside, "
+    "or the folders s1, s2_cloudfree and s2_cloudy with files of equal names"
+)
 # Limits of backscatter [dB], VV and VH, that networks map to [0, 1]: those of DSen2-CR and GLF-CR, and of UnCRtainTS.
 SCALINGS = {"dsen2-cr": ((-25.0, 0.0), (-32.5, 0.0)), "uncrtaints": ((-25.0, 0.0), (-25.0, 0.0))}
 # What stands in for NaN: the mean of the band's other pixels (GLF-CR), or zero (UnCRtainTS).
@@ -64,7 +69,8 @@ class Sen12MSCR(Dataset):
         self.sensor = replace(sensor_of(track), guide_range=SCALINGS[scaling])
         found = locate(root)
         if found is None or not found.triplets:
-            raise DatasetNotFoundError(missing_message(root, found))
+            partial = f" (here are only incomplete patches: {found.incomplete})" if found and found.incomplete else ""
+            raise DatasetNotFoundError(not_found(self.key, root, EXPECTED + partial, SOURCE))
         self._track, self.fill = track, fill
         self.notices = _count(found)
         splits = _usable(found, self.notices)
@@ -89,22 +95,13 @@ class Sen12MSCR(Dataset):
         Raises:
             DatasetError: for missing or broken files, or an unknown source.
         """
-        if source not in {"auto", "published", "simulated"}:
-            raise DatasetError(f"source: expected auto, published or simulated, got '{source}'")
-        found = locate(root) if source != "simulated" else None
-        if source == "published" or (found is not None and found.triplets):
-            return cls(root, **options)
         from datasets.simulated.sentinel_twin import SentinelTwin
 
-        twin: Dataset = SentinelTwin(**options)
-        if source == "auto":
-            places = ", ".join(str(folder) for folder in roots(root))
-            twin.notices = [
-                f"published files of sen12mscr not found in {places}: using the embedded SIMULATED twin; "
-                "run `run_bench.py data sen12mscr` to see which files are expected",
-                *twin.notices,
-            ]
-        return twin
+        def present() -> bool:
+            found = locate(root)
+            return found is not None and bool(found.triplets)
+
+        return choose(cls.key, root, source, present, lambda: cls(root, **options), lambda: SentinelTwin(**options))
 
     @property
     def track(self) -> str:
@@ -234,16 +231,3 @@ def _fingerprint(triplets: list[Triplet], sample: list[Triplet], fill: str) -> s
     files = {f"{t.name} {role}": getattr(t, role) for t in sample for role in ("s1", "clear", "cloudy")}
     digest.update(fingerprint(files).encode())
     return digest.hexdigest()
-
-
-def missing_message(root: Path | None, found: Found | None) -> str:
-    """What to say where there are no files."""
-    places = ", ".join(f"root='{folder}'" for folder in roots(root))
-    partial = f" (only incomplete patches: {found.incomplete})" if found and found.incomplete else ""
-    return (
-        f"published files of sen12mscr not found in {places}{partial}: expected "
-        "ROIs1158_spring_s1/s1_1/ROIs1158_spring_s1_1_p30.tif and so on, with _s2 and _s2_cloudy "
-        "beside, or the folders s1, s2_cloudfree and s2_cloudy with files of equal names; "
-        "download them from https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803), give another folder "
-        "(--data-root, or $WALDBENCH_DATA), or use source 'simulated'"
-    )
