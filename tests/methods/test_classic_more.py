@@ -1,4 +1,4 @@
-"""The variational methods on every kind of input, and what is particular to single classic methods."""
+"""What is particular to single classic methods."""
 
 from __future__ import annotations
 
@@ -6,91 +6,16 @@ import pytest
 import torch
 
 import methods
-from imaging import Scene, interp23, sensors
+from imaging import interp23, sensors
 from imaging.clustering import kmeans, nearest
 from imaging.resampling import imresize
 from methods.multiresolution.indusion import _expand, _reduce
 from methods.variational import _tv_solver
 from methods.variational._tv_solver import Problem, Solver
 from methods.variational.tv import SETTINGS
-from tests.methods.test_classic import fuse, make_scene, skip_unsupported
+from tests.methods.test_classic import fuse, make_scene, one_thread  # noqa: F401
 
 VARIATIONAL = [key for key in methods.names() if methods.card(key).family == "variational"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small images on shared cores: more threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("ratio", [2, 3, 4, 6])
-@pytest.mark.parametrize("count", [1, 3, 4, 8, 102])
-@pytest.mark.parametrize("key", VARIATIONAL)
-def test_fuses_any_band_count_and_ratio(key, count, ratio):
-    sensor, scene = make_scene(count, ratio, 9, 8)
-    skip_unsupported(key, sensor)
-    fused = fuse(key, sensor, scene)
-    assert fused.shape == scene.lms.shape
-    assert fused.dtype == scene.lms.dtype
-    assert bool(torch.isfinite(fused).all())
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (5, 3), (37, 41)])
-@pytest.mark.parametrize("key", VARIATIONAL)
-def test_fuses_any_size(key, size):
-    sensor, scene = make_scene(4, 4, *size)
-    fused = fuse(key, sensor, scene)
-    assert fused.shape == scene.lms.shape
-    assert bool(torch.isfinite(fused).all())
-
-
-@pytest.mark.parametrize("key", VARIATIONAL)
-def test_is_deterministic_and_leaves_its_input_alone(key):
-    sensor, scene = make_scene(4, 4)
-    before = [image.clone() for image in scene.images().values()]
-    assert torch.equal(fuse(key, sensor, scene), fuse(key, sensor, scene))
-    assert all(torch.equal(a, b) for a, b in zip(before, scene.images().values(), strict=True))
-
-
-@pytest.mark.parametrize("count", [1, 4, 8])
-@pytest.mark.parametrize("key", VARIATIONAL)
-def test_a_batch_is_its_images(key, count):
-    sensor, scene = make_scene(count, 4)
-    single = torch.cat([fuse(key, sensor, scene.map(lambda x, i=i: x[i : i + 1])) for i in range(2)])
-    torch.testing.assert_close(fuse(key, sensor, scene), single, rtol=1e-8, atol=1e-6)
-
-
-@pytest.mark.parametrize("ratio", [2, 4])
-@pytest.mark.parametrize("count", [1, 4, 8])
-@pytest.mark.parametrize("key", VARIATIONAL)
-def test_single_precision_is_close(key, count, ratio):
-    sensor, scene = make_scene(count, ratio, 32, 29)
-    single = fuse(key, sensor, scene.to(torch.float32))
-    assert single.dtype == torch.float32
-    error = (single.double() - fuse(key, sensor, scene)).abs()
-    # A hundredth of a digital number; rounding may choose another, equally good atom in a few patches.
-    assert float(error.flatten().quantile(0.99)) < 0.01
-    assert float(error.max()) < 1
-
-
-@pytest.mark.parametrize("flat", ["guide", "ms", "both"])
-@pytest.mark.parametrize("key", VARIATIONAL)
-def test_flat_images_give_finite_values(key, flat):
-    sensor, scene = make_scene(4, 4)
-    images = scene.images()
-    for name in {"guide": ["guide"], "ms": ["ms", "lms"], "both": ["guide", "ms", "lms"]}[flat]:
-        images[name] = torch.full_like(images[name], 300.0)
-    assert bool(torch.isfinite(fuse(key, sensor, Scene(**images))).all())
-
-
-@pytest.mark.parametrize("key", [*VARIATIONAL, "c-gsa", "c-bdsd", "fe-hpm", "indusion"])
-def test_black_images_stay_finite(key):
-    sensor, scene = make_scene(4, 4)
-    assert bool(torch.isfinite(fuse(key, sensor, scene.map(torch.zeros_like))).all())
 
 
 @pytest.mark.parametrize("key", [*VARIATIONAL, "c-gsa", "c-bdsd", "fe-hpm", "indusion"])
@@ -225,12 +150,3 @@ def test_fe_hpm_finds_the_blur_between_guide_and_bands():
     centre = (profile * place).sum(-1)
     spread = ((profile * place**2).sum(-1) - centre**2).sqrt()
     assert bool(((spread > 1) & (spread < 5)).all())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("key", [*VARIATIONAL, "c-gsa", "c-bdsd"])
-def test_cuda_is_the_cpu(key):
-    sensor, scene = make_scene(8, 4, 32, 29)
-    fused = fuse(key, sensor, scene.to("cuda"))
-    assert fused.is_cuda
-    torch.testing.assert_close(fused.cpu(), fuse(key, sensor, scene), rtol=1e-6, atol=1e-3)

@@ -7,24 +7,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import methods
 from imaging import Scene
-from tests.methods.test_classic import fuse, make_scene
+from tests.methods.test_classic import CLASSIC, fuse, make_scene, one_thread  # noqa: F401
 
-CLASSIC = [key for key in methods.names("ms") if methods.card(key).family != "deep"]
 # Not so where a regularisation has a weight of its own, and where haze is corrected band by band.
 UNITS = {"fe-hpm", "gfpca", "tv"}
 ORDER = {"bt-h", "mtf-glp-hpm-h"}
 FEW = settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small images on shared cores: more threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def deviation(a, b):
