@@ -129,7 +129,7 @@ def make_panels(
 
     panels = [panel(floor, lms, gt is not None), *(panel(title, image, True) for title, image in fused.items())]
     panels += [panel("GT", gt, False)] if gt is not None else []
-    return [*panels, Panel("PAN" if len(guide) == 1 else "SAR (VV VH VV-VH)", guide_colours(guide))]
+    return [*panels, Panel("PAN" if len(guide) == 1 else "SAR (VV, VH)", guide_colours(guide))]
 
 
 def guide_colours(guide: Array) -> Array:
