@@ -10,7 +10,7 @@ import torch
 
 from datasets.arrays import Array, bands_first, plane
 from datasets.base import DatasetError
-from datasets.user_files import UserImages, named_files, read_array, read_user_images
+from datasets.user_files import UserImages, is_lone, named_files, read_array, read_user_images
 from datasets.user_sensor import resolve
 from imaging import Sensor
 
@@ -42,18 +42,29 @@ def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
         given = read_user_images(path)
         arrays = {role: image[0].numpy() for role, image in given.images.items()}
         name, files, facts = given.name, given.files, given.facts
+    elif is_lone(Path(path).expanduser()):
+        raise DatasetError(_lonely(path))
     else:
         found = named_files(path)
         pan = plane(read_array(found["pan"], mapped=True), str(found["pan"]))
         ms = bands_first(read_array(found["ms"], mapped=True), pan.shape, str(found["ms"]))
         arrays = {"ms": ms, "pan": pan[None]}
         name, files, facts = found["ms"].stem, (found["ms"], found["pan"]), {}
+    if not {"ms", "pan"} <= set(arrays):
+        raise DatasetError(_lonely(path))
     ms, pan, ratio = _common(arrays["ms"], arrays["pan"], str(files[0]))
     maxima = {role: torch.from_numpy(_maxima(image)).view(1, -1, 1, 1) for role, image in (("ms", ms), ("pan", pan))}
     chosen, notices = resolve(UserImages(name, files, maxima, facts), sensor, ratio)
     if ms.shape != arrays["ms"].shape or pan.shape != arrays["pan"].shape:
         notices.append(f"cut to the common area from the top left: MS {ms.shape[1:]}, PAN {pan.shape[1:]}")
     return MappedScene(ms, pan, chosen, files, notices)
+
+
+def _lonely(path: str) -> str:
+    return (
+        f"{path}: expected an image of low resolution and PAN (I_MS and I_PAN, or MS,PAN) to be fused, found one image; "
+        f"`run_bench.py --dataset scene:{path}` degrades it and scores what methods make of that"
+    )
 
 
 def _common(ms: Array, pan: Array, label: str) -> tuple[Array, Array, int]:

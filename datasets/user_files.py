@@ -64,7 +64,7 @@ def read_user_images(path: str) -> UserImages:
     place = Path(path).expanduser()
     if place.suffix.lower() == ".mat":
         return _from_mat(place)
-    named = {"cube": place} if _is_lone(place) else named_files(path)
+    named = {"cube": place} if is_lone(place) else named_files(path)
     arrays: dict[str, Array] = {}
     files: list[Path] = []
     facts: dict[str, Any] = {}
@@ -87,7 +87,7 @@ def read_user_images(path: str) -> UserImages:
     return UserImages(name, tuple(files), images, facts, notices)
 
 
-def _is_lone(place: Path) -> bool:
+def is_lone(place: Path) -> bool:
     """Whether a path names one image that is no part of a pair."""
     if is_envi(place):
         return True

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from scipy import io
 
 import methods
 from bench.cli import main
@@ -106,6 +107,20 @@ def test_an_existing_file_stays(tmp_path, capsys):
     assert "--force" in capsys.readouterr().err
     assert (tmp_path / "fused.tif").read_text() == "mine"
     assert sharpen(tmp_path, "--force") == 0
+
+
+@pytest.mark.parametrize("ending", ["mat", "tif"])
+def test_one_image_alone_has_nothing_to_be_fused_with(tmp_path, capsys, ending):
+    cube = np.random.default_rng(1).integers(1, 900, (24, 20, 60)).astype(np.uint16)
+    path = tmp_path / f"cube.{ending}"
+    if ending == "mat":
+        io.savemat(path, {"cube": cube})
+    else:
+        tifffile.imwrite(path, cube, photometric="minisblack", planarconfig="contig")
+    words = ["--methods", "gsa", "--dataset", f"scene:{path}", "--output", str(tmp_path / "fused.tif")]
+    assert main(["sharpen", *words]) == 2
+    assert f"--dataset scene:{path}` degrades it" in capsys.readouterr().err
+    assert not (tmp_path / "fused.tif").exists()
 
 
 def test_nan_leaves_nothing(tmp_path, capsys):
