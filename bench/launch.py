@@ -14,8 +14,10 @@ from bench.cells import join
 from bench.environment import choose_device
 from bench.errors import TrainingInterruptedError, UsageError
 from bench.executors import InterruptedRunError, run_dask, run_local, run_together, warm_up
-from bench.experiment import Plan, Settings, expand_methods, plan, prepare
+from bench.experiment import Settings, expand_methods
 from bench.live import Live
+from bench.planning import Plan, plan
+from bench.preparation import prepare
 from bench.schedule import batches, cores
 from bench.screen import console
 from bench.store import Record, Store

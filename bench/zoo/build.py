@@ -18,7 +18,7 @@ import datasets
 import methods
 from bench import environment, zoo
 from bench.errors import TrainingInterruptedError
-from bench.experiment import dataset_facts
+from bench.planning import dataset_facts
 from bench.protocol import Protocol
 from bench.store import write_atomically
 from bench.training.checkpoint import Progress

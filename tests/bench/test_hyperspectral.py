@@ -12,7 +12,8 @@ import methods
 from bench import protocol
 from bench.cli import main
 from bench.errors import UsageError
-from bench.experiment import SELECTION, Settings, dataset_options, expand_methods
+from bench.experiment import SELECTION, Settings, expand_methods
+from bench.planning import dataset_options
 from bench.training.batches import Batches
 from datasets.base import DatasetError, Split
 from imaging import Scene, sensors

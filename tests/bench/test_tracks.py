@@ -4,7 +4,8 @@ import pytest
 
 from bench import cli
 from bench.errors import UsageError
-from bench.experiment import SELECTION, Settings, dataset_options, expand_methods, plan
+from bench.experiment import SELECTION, Settings, expand_methods
+from bench.planning import dataset_options, plan
 from bench.protocol import load
 from bench.store import Store
 
