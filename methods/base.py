@@ -25,10 +25,17 @@ def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
 
 
 def nothing_to_sharpen(key: str, sensor: Sensor) -> str | None:
-    """Why a method that adds spatial detail has nothing to do on this sensor; None if it has."""
+    """Why a method that interpolates or adds spatial detail has nothing to do on this sensor; None if it has."""
     if sensor.ratio > 1:
         return None
-    return f"{key} adds detail that ms lacks; the images of {sensor.title} have one resolution"
+    return f"{key} is about detail that ms lacks; the images of {sensor.title} have one resolution"
+
+
+def nothing_to_fill(key: str, sensor: Sensor) -> str | None:
+    """Why a method for images under clouds has nothing to do on this sensor; None if it has."""
+    if sensor.ratio == 1:
+        return None
+    return f"{key} is about what clouds hide; the images of {sensor.title} are to be sharpened"
 
 
 class Method(nn.Module):

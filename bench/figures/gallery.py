@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 Window = tuple[slice, slice]
 MAX_COLUMNS = 8
+# Methods that return lms, which is drawn from the reference.
+FLOORS = ("exp", "input-copy")
 # Percentiles that become black and white.
 STRETCH = (1.0, 99.0)
 # Inches.

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Arrays = dict[str, np.ndarray]
-# Methods that return lms, which is drawn from the reference.
-FLOORS = ("exp", "input-copy")
 # Reference images, and fused images by title.
 Kept = tuple[Arrays, dict[str, Arrays]]
 
@@ -133,7 +131,7 @@ def _heading(part: pd.DataFrame, key: str) -> str:
 
 def _cells(part: pd.DataFrame, cells: list[Cell]) -> dict[str, Cell]:
     """One finished cell a method by title, the best method last, next to the ground truth; without the floors."""
-    wanted = part[~part["method"].isin(FLOORS)][::-1]
+    wanted = part[~part["method"].isin(gallery.FLOORS)][::-1]
     finished: dict[str, Cell] = {}
     for cell in cells:
         finished.setdefault(cell.method, cell)

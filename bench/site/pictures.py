@@ -87,11 +87,12 @@ def write(
     for key in _keys(source):
         shelf = _Shelf(key, folder, before, source)
         scene = Scene(shelf.references(), shown_bands(str(row["sensor"]), shelf.bands))
-        pictures = [shelf.place(name, REFERENCES[name], source, scene, f"{key}-{name}") for name in scene.images]
+        names = REFERENCES | ({"lms": "Cloudy image"} if row["track"] == "sar-cr" else {})
+        pictures = [shelf.place(name, names[name], source, scene, f"{key}-{name}") for name in scene.images]
         pictures += [
             shelf.place(method, titles[method], path, scene, key) | {"seed": cells[method].seed}
             for method, path in files.items()
-            if method != "exp" and _shape(path, key) == scene.images["lms"].shape
+            if method not in gallery.FLOORS and _shape(path, key) == scene.images["lms"].shape
         ]
         shots.append(_described(key, scene) | {"pictures": pictures})
     return shots

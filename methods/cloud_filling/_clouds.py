@@ -10,6 +10,7 @@ from torch import Tensor
 from imaging import Sensor
 from imaging.filters import box
 from imaging.statistics import divide
+from methods.base import nothing_to_fill
 
 # Centres in nm and how far a sensor's band may lie from them.
 BANDS = {
@@ -29,10 +30,12 @@ SMOOTHING = 7
 THRESHOLD, FEWEST = 0.2, 0.01
 
 
-def missing_bands(sensor: Sensor) -> str | None:
-    """None if the sensor has blue, green and red bands, else what is missing."""
+def unfit(key: str, sensor: Sensor) -> str | None:
+    """None if a sensor's images are clouded and it has blue, green and red bands, else what is missing."""
     lacking = [name for name in ("blue", "green", "red") if _find(sensor, name) is None]
-    return f"clouds are found by their brightness: {sensor.title} has no {', '.join(lacking)} band" if lacking else None
+    if lacking:
+        return f"{key}: clouds are found by their brightness: {sensor.title} has no {', '.join(lacking)} band"
+    return nothing_to_fill(key, sensor)
 
 
 def clear_pixels(image: Tensor, sensor: Sensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 from imaging import Sensor
 from imaging.statistics import divide
 from methods import Method, register
-from methods.cloud_filling._clouds import clear_pixels, missing_bands
+from methods.cloud_filling._clouds import clear_pixels, unfit
 
 
 @register(
@@ -30,9 +30,8 @@ class MeanFill(Method):
 
     @classmethod
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """The cloud score needs the visible bands."""
-        reason = missing_bands(sensor)
-        return f"mean-fill: {reason}" if reason else None
+        """None if ms and guide have one resolution and ms the visible bands, which the cloud score needs; else the reason."""
+        return unfit("mean-fill", sensor)
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""

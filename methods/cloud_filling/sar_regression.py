@@ -9,7 +9,7 @@ from imaging import Sensor
 from imaging.filters import box
 from imaging.statistics import divide, gram
 from methods import Method, register
-from methods.cloud_filling._clouds import clear_pixels, missing_bands
+from methods.cloud_filling._clouds import clear_pixels, unfit
 
 # Windows of the speckle filters, in pixels.
 WINDOWS = (5, 17)
@@ -51,9 +51,8 @@ class SARRegression(Method):
 
     @classmethod
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """The cloud score needs the visible bands."""
-        reason = missing_bands(sensor)
-        return f"sar-regression: {reason}" if reason else None
+        """None if ms and guide have one resolution and ms the visible bands, which the cloud score needs; else the reason."""
+        return unfit("sar-regression", sensor)
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""

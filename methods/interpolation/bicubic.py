@@ -2,10 +2,12 @@
 
 from torch import Tensor
 
+from imaging import Sensor
 from imaging.operators import separable
 from imaging.resampling import cubic_interpolator
 from imaging.strips import height
 from methods import Method, register
+from methods.base import nothing_to_sharpen
 
 
 @register(
@@ -20,6 +22,11 @@ class Bicubic(Method):
     """No fusion at all: the low-resolution image, interpolated with Keys' kernel."""
 
     margin = 3
+
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms is coarser than the guide, else the reason why not."""
+        return nothing_to_sharpen("bicubic", sensor)
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Interpolate ms; shapes as in `Method`."""

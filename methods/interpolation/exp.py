@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
+from imaging import Sensor
 from methods import Method, register
+from methods.base import nothing_to_sharpen
 
 
 @register(
@@ -16,6 +18,11 @@ class EXP(Method):
     """No fusion at all: the interpolated image is returned as it is."""
 
     margin = 0
+
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms is coarser than the guide, else the reason why not."""
+        return nothing_to_sharpen("exp", sensor)
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Return lms."""

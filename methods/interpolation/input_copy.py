@@ -2,7 +2,9 @@
 
 from torch import Tensor
 
+from imaging import Sensor
 from methods import Method, register
+from methods.base import nothing_to_fill
 
 
 @register(
@@ -19,6 +21,11 @@ class InputCopy(Method):
     Args:
         options: sensor and guide_bands, as in `Method`.
     """
+
+    @classmethod
+    def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms and guide have one resolution, else the reason why not: there, `exp` is the floor."""
+        return nothing_to_fill("input-copy", sensor)
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Return lms."""

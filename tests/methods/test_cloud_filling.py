@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import methods
+from datasets.sar_tracks import sensor_of
 from imaging import sensors
 from imaging.filters import box
 from methods.cloud_filling._clouds import clear_pixels
@@ -74,6 +75,12 @@ def test_sensors_without_visible_bands_are_told_why(key):
     blind = replace(SENSOR, bands=SENSOR.bands[3:], centres=SENSOR.centres[3:])
     assert "no blue, green band" in methods.supports(key, blind, "sar")
     assert methods.supports(key, SENSOR, "sar") is None
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_images_to_be_sharpened_hide_nothing(key):
+    assert methods.supports(key, sensor_of("sar-cr"), "sar") is None
+    assert "are to be sharpened" in methods.supports(key, sensor_of("sar-sharp"), "sar")
 
 
 def test_input_copy_copies():
