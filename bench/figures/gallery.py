@@ -27,6 +27,8 @@ STRETCH = (1.0, 99.0)
 LEFT, GAP, HEADER, FOOTER, MAX_CELL = 0.18, 0.03, 0.15, 0.36, 1.7
 # Bold letters of the title to an inch.
 LETTERS = 13.5
+# Points of a column's title, and how many of its letters go on an inch; longer titles are printed smaller.
+TITLE, TITLE_LETTERS = 7.0, 17.0
 # Pixels of the longer side of an overview; its cell is printed with fewer dots.
 OVERVIEW = 512
 ERRORS_REDUCED = ("error", "absolute error, mean over bands (DN)")
@@ -184,7 +186,10 @@ def _column(axes: list[Axes], panel: Panel, window: Window, peak: float) -> Any:
     rows, columns = window
     corner, side = (columns.start - 0.5, rows.start - 0.5), rows.stop - rows.start
     colours.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=style.BOX, linewidth=0.8))
-    colours.set_title(textwrap.shorten(panel.title, 24, placeholder="."), pad=2)
+    title = textwrap.shorten(panel.title, 32, placeholder=".")
+    colours.set_title(
+        title, pad=2, fontsize=TITLE * min(colours.bbox.width / colours.figure.dpi * TITLE_LETTERS / len(title), 1.0)
+    )
     zoom.imshow(panel.colours[window], interpolation="nearest", **grey)
     zoom.spines[:].set(visible=True, color=style.BOX, linewidth=0.8)
     if panel.error is None:

@@ -245,6 +245,21 @@ def test_few_images_or_methods_give_no_rank_diagram(store):
     assert ranks.draw(leaderboard.build(store), samples(store)) is None
 
 
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_titles_of_columns_do_not_run_into_each_other(store, count):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    reference = {key.removeprefix("reduced-0-"): image for key, image in store.reference(PROTOCOL, "wv2-simulated").items()}
+    images = {f"DSen2-CR-lite{number} (no guide)": reference["lms"] for number in range(count)}
+    with style.settings():
+        figure = gallery.draw({key: reference[key] for key in ("gt", "lms", "guide")}, images, (4, 2, 1), "SIMULATED data")
+        FigureCanvasAgg(figure).draw()
+    titled = [axes for axes in figure.axes if axes.get_title()]
+    assert len(titled) == count + 3
+    for axes in titled:
+        assert axes.title.get_window_extent().width <= 1.02 * axes.bbox.width
+
+
 def test_detail_maps_share_a_scale_and_print_the_mean_error(store):
     reference = {key.removeprefix("reduced-0-"): image for key, image in store.reference(PROTOCOL, "wv2-simulated").items()}
     wanted = {key: reference[key] for key in ("gt", "lms", "guide")}
