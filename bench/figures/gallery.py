@@ -61,7 +61,7 @@ def draw(
         and absolute error against gt or, without gt, difference to lms; one colour scale for all columns.
     """
     panels = make_panels(reference, fused, rgb, floor)
-    window = busiest(_structure(reference))
+    window = busiest(_structure(reference, floor != "EXP"))
     # Clouds would leave nothing of the scale to the methods.
     errors = [panel.error for panel in panels if panel.error is not None and (floor == "EXP" or panel.title != floor)]
     peak = (float(np.percentile(np.stack(errors), 99.5)) if errors else 0.0) or 1.0
@@ -144,9 +144,11 @@ def guide_colours(guide: Array) -> Array:
     return shown[0] if len(guide) == 1 else shown.transpose(1, 2, 0)
 
 
-def _structure(reference: dict[str, Array]) -> Array:
-    """The image (H, W) whose edges are looked for: PAN, or the target where speckle covers the guide."""
+def _structure(reference: dict[str, Array], clouded: bool) -> Array:
+    """The image (H, W) whose edges are looked for: PAN, what clouds change, or the target where speckle covers the guide."""
     guide = reference["guide"]
+    if clouded and "gt" in reference:
+        return np.abs(reference["lms"].astype(np.float32) - reference["gt"]).mean(0)
     return guide[0] if len(guide) == 1 else reference.get("gt", reference["lms"]).mean(0)
 
 
