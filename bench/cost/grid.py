@@ -22,7 +22,7 @@ import methods
 from bench import environment
 from bench.cost import machine, summary
 from bench.cost.latency import latency
-from bench.cost.memory import available_mib, peak_mib
+from bench.cost.memory import available_mib, keep_freed_memory, peak_mib
 from bench.schedule import cores
 from bench.store import write_atomically
 from imaging import sensors
@@ -59,6 +59,7 @@ def measure(task: Task) -> list[Row]:
     method = methods.create(task.method, sensor=sensors.get(task.sensor)).eval()
     with torch.inference_mode():
         rows = [*_memory(method, task, summary.CPU), *_count(method, task)]
+        keep_freed_memory()
         for threads in sorted({1, cores()}):
             rows += _times(method, task, summary.CPU, threads)
         if torch.cuda.is_available():

@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+# malloc.h: M_MMAP_MAX (no blocks of their own from the system), M_TRIM_THRESHOLD, M_TOP_PAD.
+MALLOPT = {-4: 0, -1: 2**31 - 1, -2: 1 << 26}
+
 
 def peak_mib(call: Callable[[], Any], device: torch.device) -> float | None:
     """Peak MiB above what is held before the call; None where the system does not tell.
@@ -25,6 +28,19 @@ def peak_mib(call: Callable[[], Any], device: torch.device) -> float | None:
     call()
     torch.cuda.synchronize(device)
     return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees for its next tensors (glibc; elsewhere nothing happens).
+
+    By default every large temporary is fetched from the system page by page and given back, which takes up to half the time of a
+    network on a large image and more of a classic method on a cube. Peaks rise, by a tenth as a rule, as blocks of many sizes
+    share one heap; at most 2 GiB stay unused at its end.
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if tune is not None:
+        for parameter, value in MALLOPT.items():
+            tune(parameter, value)
 
 
 def available_mib() -> float | None:

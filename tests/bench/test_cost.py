@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -8,6 +11,7 @@ from bench.cost.latency import latency
 from bench.cost.memory import peak_mib
 from bench.cost.summary import example, measure, parameters
 from imaging import sensors
+from tests.bench.conftest import ROOT
 
 
 def test_example_rounds_up_to_the_ratio():
@@ -51,6 +55,29 @@ def test_fixed_parameters_are_told_apart():
     method = methods.create("toy-net", sensor=sensors.get("qb"))
     method.conv.bias.requires_grad_(False)
     assert parameters(method) == {"parameters": 4 * 5 * 9 + 4, "parameters_fixed": 4}
+
+
+FAULTS = """
+import resource, torch
+from bench.cost.memory import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+keep_freed_memory()
+faults()  # the heap grows a few times before it is large enough
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about glibc's allocator")
+def test_kept_memory_is_not_fetched_again():
+    found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    before, after = map(int, found.split())
+    assert before > 10_000
+    assert after < before / 10
 
 
 def test_memory_of_a_call_is_seen():
