@@ -11,15 +11,8 @@ from imaging import sensors
 
 # 46 convolutions 32 -> 32 do 1,736 M products at 64x64, CF2N 1,738 M.
 LAYERS, WIDTH = 46, 32
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = [(8, 32), (1, 64)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def plain(batch, size):

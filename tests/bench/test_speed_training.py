@@ -19,6 +19,7 @@ from datasets.hdf5 import ImageFile
 from imaging import Scene, sensors
 
 PATCHES, STEPS = 512, 6
+pytestmark = pytest.mark.usefixtures("one_thread")
 NAMES = ("ms", "lms", "pan", "gt")
 
 
@@ -55,14 +56,6 @@ def file(tmp_path_factory):
         for name, bands, side in zip(NAMES, (8, 8, 1, 8), (16, 64, 64, 64), strict=True):
             out[name] = draw.integers(0, 2047, (PATCHES, bands, side, side)).astype(np.float64)
     return path
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

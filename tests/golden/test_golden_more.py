@@ -11,14 +11,7 @@ from tests.golden.more import CASES, TOLERANCE, fuse, worst
 from tests.golden.parity import scene
 from tests.golden.vectors import FULL, SUBSET, needs_full
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small images on shared cores: more threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @needs_full

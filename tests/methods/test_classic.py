@@ -15,15 +15,6 @@ FAMILIES = {"interpolation", "component_substitution", "multiresolution", "varia
 CLASSIC = [key for key in methods.names() if methods.card(key).family in FAMILIES]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small images on shared cores: more threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @cache
 def make_scene(count: int, ratio: int, height: int = 13, width: int = 10, batch: int = 2) -> tuple[Sensor, Scene]:
     """Correlated bands of a random scene in whole 11-bit numbers, degraded by Wald's protocol."""

@@ -13,7 +13,7 @@ from methods.multiresolution.indusion import _expand, _reduce
 from methods.variational import _tv_solver
 from methods.variational._tv_solver import Problem, Solver
 from methods.variational.tv import SETTINGS
-from tests.methods.test_classic import fuse, make_scene, one_thread  # noqa: F401
+from tests.methods.test_classic import fuse, make_scene
 
 VARIATIONAL = [key for key in methods.names() if methods.card(key).family == "variational"]
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imaging import Scene
-from tests.methods.test_classic import CLASSIC, fuse, make_scene, one_thread  # noqa: F401
+from tests.methods.test_classic import CLASSIC, fuse, make_scene
 
 # Not so where a regularisation has a weight of its own, and where haze is corrected band by band.
 UNITS = {"fe-hpm", "gfpca", "tv"}

@@ -31,14 +31,6 @@ DILATED = re.compile(r"(wide|narrow)\.branches\.[12]\.weight")
 ADAPTIVE = (AdaptiveFeatureLearning, LocalAdaptiveConvolution, MixedAdaptiveConvolution)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def network(key, count=8, guide_bands=1, ratio=4):
     torch.manual_seed(0)
     return methods.create(key, sensor=sensors.generic(count, ratio=ratio), guide_bands=guide_bands).eval()

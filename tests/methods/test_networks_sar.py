@@ -22,14 +22,6 @@ LIGHT = ("dsen2-cr-lite", "uncrtaints", "unet3d-like")
 WITHOUT_PATH = {"fusions.5.to_sar.weight", "fusions.5.to_sar.bias"}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def network(key, count=13, guide_bands=2, **options):
     torch.manual_seed(0)
     return methods.create(key, sensor=sensors.generic(count, ratio=1), guide_bands=guide_bands, **options).eval()

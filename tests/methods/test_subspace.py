@@ -12,14 +12,6 @@ from methods.variational.hysure import _curvature, _down_adjoint, _right_adjoint
 KEYS = ("bayes-naive", "hysure")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def cube(bands=40, ratio=4, low=16, batch=1):
     """Mixtures of four smooth spectra in patches with texture; the guide is the mean of the first third of the bands."""
     generator = torch.Generator().manual_seed(ratio)

@@ -1,0 +1,10 @@
+"""What holds for tests of methods."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread):
+    """See `one_thread`."""
