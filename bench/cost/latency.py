@@ -13,6 +13,7 @@ import torch
 
 # Never fewer: a spread needs them.
 FEWEST = 3
+SLOW_MS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Latency:
 
 
 def latency(call: Callable[[], Any], device: torch.device, seconds: float = 0.2, threads: int = 1) -> Latency:
-    """Time a call repeatedly for about `seconds` after a warm-up.
+    """Time a call repeatedly for about `seconds` after a warm-up, which a slow call does without.
 
     Args:
         call: what is timed; on CUDA the time between two events around it.
@@ -35,9 +36,10 @@ def latency(call: Callable[[], Any], device: torch.device, seconds: float = 0.2,
     """
     with _threads(threads):
         once = _cuda(call, device) if device.type == "cuda" else _wall(call)
-        once()
+        # A call of a second or more is not distorted by what the first one sets up: it counts.
+        times = [first] if (first := once()) > SLOW_MS else []
         end = time.perf_counter() + seconds
-        times = [once() for _ in range(FEWEST)]
+        times += [once() for _ in range(FEWEST - len(times))]
         while time.perf_counter() < end:
             times.append(once())
     low, median, high = np.percentile(times, [25, 50, 75])

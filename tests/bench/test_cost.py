@@ -51,6 +51,12 @@ def test_latency_has_a_spread_and_puts_the_threads_back():
     assert torch.get_num_threads() == before
 
 
+def test_a_slow_call_needs_no_warm_up(monkeypatch):
+    monkeypatch.setattr("bench.cost.latency.SLOW_MS", 0.0)
+    seen = []
+    assert latency(lambda: seen.append(1), torch.device("cpu"), seconds=0).repeats == len(seen) == 3
+
+
 def test_fixed_parameters_are_told_apart():
     method = methods.create("toy-net", sensor=sensors.get("qb"))
     method.conv.bias.requires_grad_(False)
