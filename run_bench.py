@@ -1,6 +1,6 @@
 """The door: `python run_bench.py --methods cf2n fusionnet --dataset wv3`."""
 
-from bench.cli import main
+from waldbench.bench.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

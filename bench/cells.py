@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import TrainingDivergedError, TrainingInterruptedError, UsageError
-from bench.store import Cell, Record, Store, save_arrays
-from bench.training.distributed import DistributedError
-from bench.training.tuning import Tuning
+from waldbench.bench.errors import TrainingDivergedError, TrainingInterruptedError, UsageError
+from waldbench.bench.store import Cell, Record, Store, save_arrays
+from waldbench.bench.training.distributed import DistributedError
+from waldbench.bench.training.tuning import Tuning
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.protocol import Protocol
-    from datasets.base import Dataset
-    from methods.base import Method
+    from waldbench.bench.protocol import Protocol
+    from waldbench.datasets.base import Dataset
+    from waldbench.methods.base import Method
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -46,6 +46,7 @@ class Job:
     tuning: Tuning = field(default_factory=Tuning)
     threads: int | None = None
     plugins: tuple[str, ...] = field(default=())
+    code: str = ""
 
 
 def run(job: Job, report: Report) -> Record:
@@ -80,7 +81,7 @@ def record_failure(job: Job, store: Store, reason: str, details: str = "") -> Re
 
 def join(job: Job) -> None:
     """Train along with the process that runs a cell."""
-    from bench.training.loop import train
+    from waldbench.bench.training.loop import train
 
     method, dataset, rules, device = _prepare(job)
     scratch = Store(Path(job.results)).scratch(job.cell)
@@ -94,11 +95,11 @@ def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
     """The network with the initial weights of the seed, and what it trains on."""
     import torch
 
-    import datasets
-    import methods
-    from bench import environment, plugins, protocol
-    from bench.training import distributed
+    from waldbench import datasets, methods
+    from waldbench.bench import environment, plugins, protocol
+    from waldbench.bench.training import distributed
 
+    environment.check_code(job.code)
     plugins.add(job.plugins)
     if job.threads:
         torch.set_num_threads(job.threads)
@@ -107,15 +108,15 @@ def _prepare(job: Job) -> tuple[Method, Dataset, Protocol, torch.device]:
     torch.manual_seed(job.seed)
     method = methods.create(job.method, sensor=dataset.sensor, **job.arguments)
     if job.ablate == "guide":
-        from methods.ablation import without_guide
+        from waldbench.methods.ablation import without_guide
 
         method = without_guide(method)
     return method, dataset, protocol.from_dict(job.protocol, job.protocol["name"]), device
 
 
 def _run(job: Job, store: Store, report: Report) -> Record:
-    from bench import environment, evaluation
-    from bench.cost import summary
+    from waldbench.bench import environment, evaluation
+    from waldbench.bench.cost import summary
 
     method, dataset, rules, device = _prepare(job)
     scratch = store.scratch(job.cell)
@@ -125,12 +126,12 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     record["cost"] = summary.measure(method, device)
     timings: dict[str, float | None] = {"train_s": None}
     if job.card:
-        from bench import zoo
+        from waldbench.bench import zoo
 
         record["zoo"] = zoo.load(method, Path(job.card), dataset)
         record["recipe"] = record["zoo"]["recipe"]
     elif job.weights:
-        from bench.weights import load_weights
+        from waldbench.bench.weights import load_weights
 
         load_weights(method, Path(job.weights))
     elif job.trains:
@@ -151,9 +152,9 @@ def _train(
 ) -> tuple[dict[str, Any], float]:
     from safetensors.torch import save_file
 
-    from bench.training import distributed
-    from bench.training.course import plan
-    from bench.training.loop import train
+    from waldbench.bench.training import distributed
+    from waldbench.bench.training.course import plan
+    from waldbench.bench.training.loop import train
 
     with distributed.together(job):
         progress = train(method, dataset, rules, job.seed, device, scratch, report, job.tuning)
@@ -173,8 +174,8 @@ def _train(
 
 
 def _record(job: Job, status: str) -> Record:
-    import methods
-    from bench import protocol
+    from waldbench import methods
+    from waldbench.bench import protocol
 
     card = asdict(methods.card(job.method))
     card["tasks"] = sorted(card["tasks"])

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bench.errors import UsageError
-from catalogue import UnknownNameError
+from waldbench.bench.errors import UsageError
+from waldbench.catalogue import UnknownNameError
 
 VERBS = ("run", "list", "info", "data", "report", "sharpen", "cost")
 EXAMPLE = """examples:
@@ -118,7 +118,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         raise UsageError(f"unknown verb '{options.verb}'; expected {', '.join(VERBS)} (nearest: {near[0]})")
     _check(options)
     _add_plugins(options.plugin)
-    from bench import verbs
+    from waldbench.bench import verbs
 
     return verbs.call(options)
 
@@ -163,7 +163,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _add_plugins(files: list[str]) -> None:
-    from bench import plugins
+    from waldbench.bench import plugins
 
     for name in files:
         if not Path(name).is_file():

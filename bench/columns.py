@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-import metrics
-from catalogue import UnknownNameError
-from imaging import sensors
+from waldbench import metrics
+from waldbench.catalogue import UnknownNameError
+from waldbench.imaging import sensors
 
 SPLITS = {"reduced": "Reduced resolution", "full": "Full resolution"}
 # Nothing was degraded where clouds are removed: the reference is an image of a clear day.

@@ -11,13 +11,12 @@ from typing import NamedTuple
 import torch
 from tabulate import tabulate
 
-import datasets
-import metrics
-from datasets.base import SPLITS, Dataset, DatasetError, Split
-from datasets.folders import VARIABLE, roots
-from datasets.pancollection import COUNTS, PanCollection, expected_files, locate, open_split
-from imaging import Sensor, interp23
-from imaging.filters import mtf
+from waldbench import datasets, metrics
+from waldbench.datasets.base import SPLITS, Dataset, DatasetError, Split
+from waldbench.datasets.folders import VARIABLE, roots
+from waldbench.datasets.pancollection import COUNTS, PanCollection, expected_files, locate, open_split
+from waldbench.imaging import Sensor, interp23
+from waldbench.imaging.filters import mtf
 
 BORDER = 21
 IMAGES = 20

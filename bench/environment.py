@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from functools import lru_cache
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from waldbench.bench.errors import UsageError
+from waldbench.catalogue import PACKAGES
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -49,6 +53,29 @@ def commit() -> dict[str, Any]:
     if head is None:
         return {"commit": None, "dirty": None}
     return {"commit": head[:12], "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """First twelve hex digits of the sha256 over every Python file of this tree: two trees that are alike give the same."""
+    digest = hashlib.sha256()
+    for folder in PACKAGES:
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(PROJECT).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def check_code(expected: str) -> None:
+    """Refuse to run where this process has loaded another tree than the one that planned the run.
+
+    Raises:
+        UsageError: naming both; `expected` is what `code()` returned there.
+    """
+    if expected and expected != code():
+        raise UsageError(
+            f"this worker loaded waldbench from {PROJECT} (code {code()}), but the run was planned with code {expected}; "
+            "install one version, or start the workers with the same Python path"
+        )
 
 
 def _git(*words: str) -> str | None:

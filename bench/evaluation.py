@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-import metrics
-from bench.protocol import Protocol
-from datasets.base import Dataset, Split
-from imaging import Scene
-from imaging.clouds import coverage
-from methods.base import Method
+from waldbench import metrics
+from waldbench.bench.protocol import Protocol
+from waldbench.datasets.base import Dataset, Split
+from waldbench.imaging import Scene
+from waldbench.imaging.clouds import coverage
+from waldbench.methods.base import Method
 
 # Images of each split whose fused version is kept for figures.
 KEPT = {"reduced": 2, "full": 1}

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -19,9 +20,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from bench.cells import Job, record_failure, run
-from bench.errors import TrainingInterruptedError, UsageError
-from bench.store import Record, Store
+from waldbench.bench.cells import Job, record_failure, run
+from waldbench.bench.errors import TrainingInterruptedError, UsageError
+from waldbench.bench.store import Record, Store
 
 # Called with the job and an event: {"phase": ...}, {"step": ..., ...}, {"notice": ...} or {"record": ...}.
 Listener = Callable[[Job, dict[str, Any]], None]
@@ -77,10 +78,7 @@ def run_together(jobs: Sequence[Job], listen: Listener) -> list[Record]:
 
 def warm_up() -> None:
     """Start the process that cells are forked from, so that it imports torch while the run is being planned."""
-    if _context().get_start_method() == "forkserver":
-        from multiprocessing.forkserver import ensure_running
-
-        ensure_running()
+    _context()
 
 
 def _context() -> BaseContext:
@@ -88,9 +86,29 @@ def _context() -> BaseContext:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux":
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["bench.preload"])
+        context.set_forkserver_preload(["waldbench.bench.preload"])
+        from multiprocessing.forkserver import ensure_running
+
+        with _own_path():
+            ensure_running()
         return context
     return multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def _own_path() -> Iterator[None]:
+    """Let a new interpreter search where this one does, and not in the current folder, which may hold anything."""
+    own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _start(context: BaseContext, job: Job) -> tuple[Connection, BaseProcess]:

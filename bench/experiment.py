@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import methods
-from bench import spelling
-from bench.errors import UsageError
-from bench.protocol import Protocol
-from bench.training.tuning import Tuning
+from waldbench import methods
+from waldbench.bench import spelling
+from waldbench.bench.errors import UsageError
+from waldbench.bench.protocol import Protocol
+from waldbench.bench.training.tuning import Tuning
 
 # What a task (SAR-optical: a track) runs where no method is named:
 # its floor, fast representatives of every family, networks made for it, and CF2N, the longest training, first of them.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.samples import GROUP, samples
-from bench.columns import direction
-from bench.store import Store, write_atomically
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.samples import GROUP, samples
+from waldbench.bench.columns import direction
+from waldbench.bench.store import Store, write_atomically
 
 
 def write(store: Store, frame: pd.DataFrame, formats: tuple[str, ...]) -> list[Path]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.cautions import cautions, letters
-from bench.columns import (
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.cautions import cautions, letters
+from waldbench.bench.columns import (
     SOURCES,
     SPLITS,
     Column,
@@ -25,8 +25,8 @@ from bench.columns import (
     places,
     remarks,
 )
-from bench.store import Store, write_atomically
-from bench.tex import escape, sentence, symbol
+from waldbench.bench.store import Store, write_atomically
+from waldbench.bench.tex import escape, sentence, symbol
 
 Groups = list[tuple[str, list[Column]]]
 # Of best and second best.

@@ -8,24 +8,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-import datasets
-from bench import protocol, reports, zoo
-from bench.cells import join
-from bench.environment import choose_device
-from bench.errors import TrainingInterruptedError, UsageError
-from bench.executors import InterruptedRunError, run_dask, run_local, run_together, warm_up
-from bench.experiment import Settings, expand_methods
-from bench.live import Live
-from bench.planning import Plan, plan
-from bench.preparation import prepare
-from bench.schedule import batches, cores
-from bench.screen import console
-from bench.store import Record, Store
-from bench.training import distributed
-from bench.training.tuning import Tuning
-from datasets.base import DatasetError
-from imaging import sensors
-from imaging.hyperspectral import SPECTROMETERS
+from waldbench import datasets
+from waldbench.bench import protocol, reports, zoo
+from waldbench.bench.cells import join
+from waldbench.bench.environment import choose_device
+from waldbench.bench.errors import TrainingInterruptedError, UsageError
+from waldbench.bench.executors import InterruptedRunError, run_dask, run_local, run_together, warm_up
+from waldbench.bench.experiment import Settings, expand_methods
+from waldbench.bench.live import Live
+from waldbench.bench.planning import Plan, plan
+from waldbench.bench.preparation import prepare
+from waldbench.bench.schedule import batches, cores
+from waldbench.bench.screen import console
+from waldbench.bench.store import Record, Store
+from waldbench.bench.training import distributed
+from waldbench.bench.training.tuning import Tuning
+from waldbench.datasets.base import DatasetError
+from waldbench.imaging import sensors
+from waldbench.imaging.hyperspectral import SPECTROMETERS
 
 
 def run(options: argparse.Namespace) -> int:

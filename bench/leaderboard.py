@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench import zoo
-from bench.analysis import coverage, significance
-from bench.analysis.samples import GROUP, LONG, data_of, matrix, samples
-from bench.analysis.statistics import SUMMARY, summarise
-from bench.columns import SPLITS, direction
-from bench.store import Cell, Record, Store, write_atomically
+from waldbench.bench import zoo
+from waldbench.bench.analysis import coverage, significance
+from waldbench.bench.analysis.samples import GROUP, LONG, data_of, matrix, samples
+from waldbench.bench.analysis.statistics import SUMMARY, summarise
+from waldbench.bench.columns import SPLITS, direction
+from waldbench.bench.store import Cell, Record, Store, write_atomically
 
 LEADING = ["rank", "rank_group", "method", "title", "family", "task", "dataset", "source", "protocol", "status", "reason"]
 LEADING += ["seeds", "images_reduced", "images_full"]

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bench.cells import Job
-from bench.store import Cell
+from waldbench.bench.cells import Job
+from waldbench.bench.store import Cell
 
 PHASES = {"cost": "measuring cost", "evaluate": "evaluating"}
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import datasets
-import methods
-from bench import spelling, zoo
-from bench.cells import Job, record_failure
-from bench.experiment import TRACK, Settings
-from bench.protocol import Protocol
-from bench.store import Cell, Record, Store
-from datasets.base import Dataset, DatasetError, DatasetNotFoundError
+from waldbench import datasets, methods
+from waldbench.bench import environment, spelling, zoo
+from waldbench.bench.cells import Job, record_failure
+from waldbench.bench.experiment import TRACK, Settings
+from waldbench.bench.protocol import Protocol
+from waldbench.bench.store import Cell, Record, Store
+from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError
 
 # What stands behind the key of a method that was trained without its guide.
 NO_GUIDE = "~no-guide"
@@ -160,6 +159,7 @@ def _job(
         tuning=settings.tuning,
         threads=settings.threads,
         plugins=settings.plugins,
+        code=environment.code(),
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import datasets
-import methods
-import metrics
+from waldbench import datasets, methods, metrics
 
 PACKAGES = (methods, metrics, datasets)
 

@@ -7,15 +7,14 @@ import contextlib
 import scipy.io
 import torch.fx.experimental.symbolic_shapes
 
-import bench.cells
-import bench.cost.summary
-import bench.evaluation
-import datasets.scene
-import methods
-import metrics
-from bench import environment, plugins
+import waldbench.bench.cells
+import waldbench.bench.cost.summary
+import waldbench.bench.evaluation
+import waldbench.datasets.scene
+from waldbench import datasets, methods, metrics
+from waldbench.bench import environment, plugins
 
-__all__ = ["bench", "datasets", "methods", "scipy", "torch"]
+__all__ = ["datasets", "methods", "scipy", "torch", "waldbench"]
 
 for package in plugins.PACKAGES:
     package.catalogue.names()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.evaluation import reference_images
-from bench.experiment import Settings
-from bench.planning import Plan
-from bench.protocol import Protocol
-from bench.store import Store, save_arrays, write_atomically
-from datasets.base import Dataset, DatasetError
+from waldbench.bench.evaluation import reference_images
+from waldbench.bench.experiment import Settings
+from waldbench.bench.planning import Plan
+from waldbench.bench.protocol import Protocol
+from waldbench.bench.store import Store, save_arrays, write_atomically
+from waldbench.datasets.base import Dataset, DatasetError
 
 
 def prepare(planned: Plan, settings: Settings, store: Store, workers: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from bench.errors import UsageError
+from waldbench.bench.errors import UsageError
 
 PRESETS = Path(__file__).parent / "protocols"
 CHOICES = {

@@ -10,16 +10,16 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from bench import leaderboard
-from bench.store import Store
+from waldbench.bench import leaderboard
+from waldbench.bench.store import Store
 
 # Modules that derive the parts, each by its function `write`.
 WRITERS = {
-    "latex": "bench.latex",
-    "figures": "bench.figures.writer",
-    "costs": "bench.cost.tables",
-    "site": "bench.site",
-    "exports": "bench.exports",
+    "latex": "waldbench.bench.latex",
+    "figures": "waldbench.bench.figures.writer",
+    "costs": "waldbench.bench.cost.tables",
+    "site": "waldbench.bench.site",
+    "exports": "waldbench.bench.exports",
 }
 
 
@@ -78,7 +78,7 @@ def write_all(
 
 def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None, choice: Choice | None = None) -> None:
     """Derive every report again and print the tables of the wanted (protocol id, dataset label) pairs; None: of all."""
-    from bench import terminal
+    from waldbench.bench import terminal
 
     frame = leaderboard.build(store)
     write_all(store, choice, report=lambda line: out.print(line, markup=False, soft_wrap=True), frame=frame)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.cells import Job
+from waldbench.bench.cells import Job
 
 # More processes than this wait for memory rather than for a core.
 MOST = 8

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-import methods
-from bench.environment import choose_device
-from bench.errors import UsageError
-from bench.screen import console
-from bench.weights import load_weights
-from datasets.base import DatasetError
-from datasets.mapped import MappedScene, open_mapped
-from imaging import streaming, tiling
-from methods.base import Method
+from waldbench import methods
+from waldbench.bench.environment import choose_device
+from waldbench.bench.errors import UsageError
+from waldbench.bench.screen import console
+from waldbench.bench.weights import load_weights
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.mapped import MappedScene, open_mapped
+from waldbench.imaging import streaming, tiling
+from waldbench.methods.base import Method
 
 # GeoTIFF's pixel scale, tie points, transformation and keys: the fused image lies on the grid of PAN.
 GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)

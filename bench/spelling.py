@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-import methods
-from bench.errors import UsageError
+from waldbench import methods
+from waldbench.bench.errors import UsageError
 
 # Between key and options in the names of cells, which are folders too.
 MARK = "~"

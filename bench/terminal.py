@@ -10,9 +10,20 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from bench import leaderboard
-from bench.analysis.cautions import cautions, places_with_groups
-from bench.columns import Column, cost_columns, counts, data_title, headings, index_columns, machines, origins, places, remarks
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.cautions import cautions, places_with_groups
+from waldbench.bench.columns import (
+    Column,
+    cost_columns,
+    counts,
+    data_title,
+    headings,
+    index_columns,
+    machines,
+    origins,
+    places,
+    remarks,
+)
 
 WIDTH = 100
 UNLIMITED = 100_000

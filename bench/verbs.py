@@ -10,14 +10,12 @@ from typing import Any
 
 from rich.table import Table
 
-import datasets
-import methods
-import metrics
-from bench import protocol
-from bench.errors import UsageError
-from bench.screen import console
-from catalogue import UnavailableError, UnknownNameError
-from imaging import sensors
+from waldbench import datasets, methods, metrics
+from waldbench.bench import protocol
+from waldbench.bench.errors import UsageError
+from waldbench.bench.screen import console
+from waldbench.catalogue import UnavailableError, UnknownNameError
+from waldbench.imaging import sensors
 
 
 def call(options: argparse.Namespace) -> int:
@@ -28,21 +26,21 @@ def call(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, run and report; see `bench.launch`."""
-    from bench import launch
+    from waldbench.bench import launch
 
     return launch.run(options)
 
 
 def sharpen(options: argparse.Namespace) -> int:
     """Fuse one scene in files into one file; see `bench.sharpen`."""
-    from bench import sharpen as verb
+    from waldbench.bench import sharpen as verb
 
     return verb.sharpen(options)
 
 
 def cost(options: argparse.Namespace) -> int:
     """Measure the full cost of methods; see `bench.cost.grid`."""
-    from bench.cost import verb
+    from waldbench.bench.cost import verb
 
     return verb.run(options)
 
@@ -112,7 +110,7 @@ def _plain(value: Any) -> str:
 
 def data(options: argparse.Namespace) -> int:
     """Check the published files of a dataset; 0 if complete and sound, else 1."""
-    from bench.data_check import check_data
+    from waldbench.bench.data_check import check_data
 
     lines, sound = check_data(options.key, options.data_root)
     out = console()
@@ -123,8 +121,8 @@ def data(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Derive leaderboard, tables and figures again from the results folder, or compare two folders."""
-    from bench import reports
-    from bench.store import Store
+    from waldbench.bench import reports
+    from waldbench.bench.store import Store
 
     for folder in options.compare or [options.results]:
         if not Path(folder).is_dir():
@@ -138,8 +136,8 @@ def report(options: argparse.Namespace) -> int:
 
 def _compare(a: Path, b: Path) -> int:
     """Print what changed from folder a to folder b, and write it beside the results of b."""
-    from bench.analysis import compare
-    from bench.store import Store
+    from waldbench.bench.analysis import compare
+    from waldbench.bench.store import Store
 
     table = compare.compare(Store(a), Store(b))
     out = console()

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.errors import UsageError
-from methods.base import Method
+from waldbench.bench.errors import UsageError
+from waldbench.methods.base import Method
 
 
 def load_weights(method: Method, path: Path) -> None:

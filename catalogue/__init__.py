@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -20,7 +22,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+# The folder that holds the packages: the checkout, or `waldbench` in site-packages.
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("bench", "catalogue", "datasets", "imaging", "methods", "metrics")
 
 
 class UnknownNameError(LookupError):
@@ -118,10 +122,9 @@ class Catalogue:
         return found
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        root = ROOT
         for path in sorted(self.folder.rglob("*.py")):
             if not path.name.startswith("_"):
-                yield ".".join(path.relative_to(root).with_suffix("").parts), path
+                yield ".".join(("waldbench", *path.relative_to(ROOT).with_suffix("").parts)), path
         for point in metadata.entry_points(group=f"waldbench.{self.package}"):
             spec = _find(point.module)
             if spec is None or spec.origin is None:
@@ -129,14 +132,23 @@ class Catalogue:
             else:
                 yield point.module, Path(spec.origin)
         for path in self._extra:
-            yield path.stem, path
+            yield plugin_module(path), path
+
+
+def plugin_module(path: Path) -> str:
+    """Module name of a plugin file: its own, whatever module or other plugin has the name of the file."""
+    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+    return f"waldbench_plugin_{stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
 
 
 def read_entries(package: str, module: str, path: Path) -> Iterator[Entry]:
     """Yield the entries that the file at `path` registers with the `register` of `package`."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     heading = (ast.get_docstring(tree) or "").split("\n")[0]
-    own = path.is_relative_to(ROOT / package) or _imports_register(tree, package)
+    own = path.is_relative_to(ROOT / package)
+    if not own:
+        _refuse_bare_names(tree)
+        own = _imports_register(tree, package)
     for node in tree.body if own else ():
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for call in node.decorator_list:
@@ -186,9 +198,37 @@ def _literal(value: ast.expr, name: str) -> Any:
 
 
 def _imports_register(tree: ast.Module, package: str) -> bool:
-    names = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
-    names += [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
-    return any(name.split(".")[0] == package for name in names)
+    """Whether a file imports from `waldbench.<package>`, in any of the forms that Python knows."""
+    return any(f"{name}.".startswith(f"waldbench.{package}.") for _, name in _imported(tree))
+
+
+def _refuse_bare_names(tree: ast.Module) -> None:
+    """Raise ValueError where a file imports a package of this project without the leading `waldbench`.
+
+    A bare `datasets` is Hugging Face's, unless what is imported from it is ours.
+    """
+    for line, name in _imported(tree):
+        first, _, rest = name.partition(".")
+        if first in PACKAGES and (first != "datasets" or _is_ours(rest.split(".")[0])):
+            raise ValueError(f"line {line}: imports '{name}'; the import name is waldbench: write waldbench.{name}")
+    if any(name == "datasets" for _, name in _imported(tree)):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "datasets.register":
+                raise ValueError(f"line {node.lineno}: `datasets` is another package; write `from waldbench import datasets`")
+
+
+def _is_ours(name: str) -> bool:
+    folder = ROOT / "datasets"
+    return name == "register" or (name != "" and ((folder / f"{name}.py").is_file() or (folder / name).is_dir()))
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of everything that a file imports, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
 def _is_register(func: ast.expr, package: str) -> bool:
@@ -205,12 +245,18 @@ def _find(module: str) -> importlib.machinery.ModuleSpec | None:
 
 
 def _import(module: str, path: Path) -> ModuleType:
-    if _find(module) is not None:
+    if module in sys.modules:
+        return sys.modules[module]
+    if not module.startswith("waldbench_plugin_"):
         return importlib.import_module(module)
     spec = importlib.util.spec_from_file_location(module, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot load plugin {path}")
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[module] = loaded
-    spec.loader.exec_module(loaded)
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[module]
+        raise
     return loaded

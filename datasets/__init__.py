@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catalogue import Catalogue
+from waldbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from datasets.base import Dataset, register
+    from waldbench.datasets.base import Dataset, register
 
 __all__ = ["card", "catalogue", "names", "open", "register"]
 
@@ -39,7 +39,7 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
         UnknownNameError: for an unknown key.
         DatasetError: if files are missing (source "published") or broken; the message says the remedy.
     """
-    from datasets.base import DatasetError
+    from waldbench.datasets.base import DatasetError
 
     key, _, path = name.partition(":")
     if key == "scene" and path:
@@ -55,7 +55,7 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
 def __getattr__(name: str) -> Any:
     """Import the contract on first use."""
     if name == "register":
-        from datasets.base import register
+        from waldbench.datasets.base import register
 
         return register
-    raise AttributeError(f"module 'datasets' has no attribute '{name}'")
+    raise AttributeError(f"module 'waldbench.datasets' has no attribute '{name}'")

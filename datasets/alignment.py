@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import mtf
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import mtf
 
 # How far a shift is searched (PAN pixels), and what is left out around the image (pixels of ms): the reach of the filter.
 REACH = 5

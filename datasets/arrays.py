@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.base import DatasetError
+from waldbench.datasets.base import DatasetError
 
 Array = NDArray[Any]
 # Pixels of PAN by which the two images may disagree; more is no rounding of a cut but another area.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from imaging import Scene, Sensor
+from waldbench.imaging import Scene, Sensor
 
 T = TypeVar("T")
 SPLITS = ("train", "valid", "reduced", "full")

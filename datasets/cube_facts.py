@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imaging import Sensor
+from waldbench.imaging import Sensor
 
 # Cubes that stay below this are fractions (reflectance), not digital numbers; bright surfaces and sensors exceed 1 a little.
 FRACTION = 4.0

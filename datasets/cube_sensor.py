@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.arrays import Array
-from datasets.base import DatasetError
-from datasets.cube_facts import Values, detect_values
-from datasets.user_files import UserImages
-from imaging import Sensor, sensors
-from imaging.hyperspectral import KNOWN_AS, SPECTROMETERS, evenly, selected
-from imaging.sensors import TABLE, hyperspectral_sensor
+from waldbench.datasets.arrays import Array
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.cube_facts import Values, detect_values
+from waldbench.datasets.user_files import UserImages
+from waldbench.imaging import Sensor, sensors
+from waldbench.imaging.hyperspectral import KNOWN_AS, SPECTROMETERS, evenly, selected
+from waldbench.imaging.sensors import TABLE, hyperspectral_sensor
 
 # Spectral range of PAN in nm by a word in the file's name (ALI flew beside Hyperion), and where nothing is known.
 PANS = {"ali": (480.0, 690.0), "prisma": (400.0, 700.0)}

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets.arrays import MULTISPECTRAL, Array
-from datasets.base import DatasetError
+from waldbench.datasets.arrays import MULTISPECTRAL, Array
+from waldbench.datasets.base import DatasetError
 
 # Names of variables in the public files, in lower case and without the toolboxes' prefix I_.
 CUBES = ("hsim", "hsi", "hs", "cube", "ms", "y", "x", "data", "img", "image")
@@ -97,7 +97,7 @@ def read_response(path: Path) -> Array:
     Raises:
         DatasetError: if there is no such table.
     """
-    from datasets.matlab import read_mat
+    from waldbench.datasets.matlab import read_mat
 
     try:
         if path.suffix.lower() == ".mat":

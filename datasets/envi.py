@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.arrays import Array
-from datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.arrays import Array
+from waldbench.datasets.base import DatasetError, DatasetNotFoundError
 
 HEADER = ".hdr"
 ENDINGS = (".img", ".dat", ".raw", ".bin", ".bsq", ".bil", ".bip")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import DatasetError
+from waldbench.datasets.base import DatasetError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 BLOCK = 64 * 1024

@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets.alignment import shifts
-from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
-from datasets.cube_facts import BELIEVED, PanModel, Values, detect_values, model_pan
-from datasets.folders import find
-from datasets.hdf5 import ImageFile, check_images, fingerprint
-from datasets.sources import choose, not_found
-from datasets.splits import EmptySplit
-from imaging import Scene, interp23, sensors
-from imaging.filters import mtf
+from waldbench.datasets.alignment import shifts
+from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
+from waldbench.datasets.cube_facts import BELIEVED, PanModel, Values, detect_values, model_pan
+from waldbench.datasets.folders import find
+from waldbench.datasets.hdf5 import ImageFile, check_images, fingerprint
+from waldbench.datasets.sources import choose, not_found
+from waldbench.datasets.splits import EmptySplit
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.imaging.filters import mtf
 
 SOURCE = "https://github.com/liangjiandeng/HyperPanCollection"
 # Images of a file that are looked at when it is opened.
@@ -120,7 +120,7 @@ class HyperPan(Dataset):
         Raises:
             DatasetError: for missing or broken files, or an unknown source.
         """
-        from datasets.simulated import SimulatedTwin
+        from waldbench.datasets.simulated import SimulatedTwin
 
         key = cls.key
         return choose(

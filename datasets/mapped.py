@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.arrays import Array, bands_first, plane
-from datasets.base import DatasetError
-from datasets.user_files import UserImages, is_lone, named_files, read_array, read_user_images
-from datasets.user_sensor import resolve
-from imaging import Sensor
+from waldbench.datasets.arrays import Array, bands_first, plane
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_array, read_user_images
+from waldbench.datasets.user_sensor import resolve
+from waldbench.imaging import Sensor
 
 # Rows of an image that are looked at together.
 ROWS = 256

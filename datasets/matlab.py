@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.base import DatasetError, DatasetNotFoundError
 
 
 def read_mat(path: Path) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def read_mat(path: Path) -> dict[str, Any]:
 def _read_mat73(path: Path) -> dict[str, Any]:
     import h5py
 
-    from datasets.hdf5 import open_hdf5
+    from waldbench.datasets.hdf5 import open_hdf5
 
     with open_hdf5(path) as file:
         found: dict[str, Any] = {}

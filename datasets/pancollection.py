@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets.alignment import shifts
-from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
-from datasets.folders import find
-from datasets.hdf5 import ImageFile, check_images, fingerprint
-from datasets.sources import choose, not_found
-from datasets.splits import EmptySplit
-from imaging import Scene, interp23, sensors
+from waldbench.datasets.alignment import shifts
+from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
+from waldbench.datasets.folders import find
+from waldbench.datasets.hdf5 import ImageFile, check_images, fingerprint
+from waldbench.datasets.sources import choose, not_found
+from waldbench.datasets.splits import EmptySplit
+from waldbench.imaging import Scene, interp23, sensors
 
 SOURCE = "the links on https://github.com/liangjiandeng/PanCollection"
 # Patches of a training file that are checked for a shift between ms and gt.
@@ -110,7 +110,7 @@ class PanCollection(Dataset):
         Raises:
             DatasetError: for missing or broken files, or an unknown source.
         """
-        from datasets.simulated import SimulatedTwin
+        from waldbench.datasets.simulated import SimulatedTwin
 
         key = cls.key
         return choose(

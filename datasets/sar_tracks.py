@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from datasets.base import DatasetError
-from imaging import Scene, Sensor, interp23, sensors
-from imaging.filters import mtf
+from waldbench.datasets.base import DatasetError
+from waldbench.imaging import Scene, Sensor, interp23, sensors
+from waldbench.imaging.filters import mtf
 
 # Sensor of each track; of the sharpening one the bands that have pixels of 10 m of their own: the others are interpolated to
 # 10 m already and would reward blur.

@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from datasets.alignment import shifts
-from datasets.arrays import SLACK
-from datasets.base import Dataset, DatasetError, Split, register
-from datasets.cube_sensor import resolve_cube, simulate_pan, to_digital_numbers
-from datasets.cubes import read_response
-from datasets.holdout import Window, divide, stride
-from datasets.splits import EmptySplit, PatchSplit, SceneSplit
-from datasets.user_files import UserImages, read_user_images
-from datasets.user_sensor import resolve
-from imaging import Scene, Sensor, interp23
-from imaging.filters import mtf
-from imaging.wald import degrade
+from waldbench.datasets.alignment import shifts
+from waldbench.datasets.arrays import SLACK
+from waldbench.datasets.base import Dataset, DatasetError, Split, register
+from waldbench.datasets.cube_sensor import resolve_cube, simulate_pan, to_digital_numbers
+from waldbench.datasets.cubes import read_response
+from waldbench.datasets.holdout import Window, divide, stride
+from waldbench.datasets.splits import EmptySplit, PatchSplit, SceneSplit
+from waldbench.datasets.user_files import UserImages, read_user_images
+from waldbench.datasets.user_sensor import resolve
+from waldbench.imaging import Scene, Sensor, interp23
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.wald import degrade
 
 # Below this side (pixels) a degraded MS image leaves nothing to evaluate inside the border of the indices.
 REDUCED_SIDE = 64

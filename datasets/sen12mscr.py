@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
-from datasets.hdf5 import fingerprint
-from datasets.sar_tracks import DEFAULT, assemble, sensor_of
-from datasets.sen12mscr_files import Found, Triplet, locate
-from datasets.sources import choose, not_found
-from imaging import Scene
-from imaging.clouds import cloud_and_shadow
+from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
+from waldbench.datasets.hdf5 import fingerprint
+from waldbench.datasets.sar_tracks import DEFAULT, assemble, sensor_of
+from waldbench.datasets.sen12mscr_files import Found, Triplet, locate
+from waldbench.datasets.sources import choose, not_found
+from waldbench.imaging import Scene
+from waldbench.imaging.clouds import cloud_and_shadow
 
 SOURCE = "https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803)"
 EXPECTED = (
@@ -95,7 +95,7 @@ class Sen12MSCR(Dataset):
         Raises:
             DatasetError: for missing or broken files, or an unknown source.
         """
-        from datasets.simulated.sentinel_twin import SentinelTwin
+        from waldbench.datasets.simulated.sentinel_twin import SentinelTwin
 
         def present() -> bool:
             found = locate(root)

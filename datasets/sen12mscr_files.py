@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets.base import DatasetError
-from datasets.folders import roots
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.folders import roots
 
 ROIS = Path(__file__).with_name("sen12mscr_rois.csv")
 INSIDE = ("", "sen12mscr", "SEN12MSCR", "SEN12MS-CR")

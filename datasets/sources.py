@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from datasets.base import Dataset, DatasetError
-from datasets.folders import VARIABLE, roots
+from waldbench.datasets.base import Dataset, DatasetError
+from waldbench.datasets.folders import VARIABLE, roots
 
 SOURCES = ("auto", "published", "simulated")
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import torch
 
-from datasets.base import DatasetError, Split
-from imaging import Scene
+from waldbench.datasets.base import DatasetError, Split
+from waldbench.imaging import Scene
 
 
 class EmptySplit(Split):

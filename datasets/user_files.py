@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from datasets.arrays import MULTISPECTRAL, Array, to_tensors
-from datasets.base import DatasetError, DatasetNotFoundError
-from datasets.cubes import bands_first_alone, from_variables
-from datasets.envi import is_envi, read_envi
-from datasets.matlab import read_mat
+from waldbench.datasets.arrays import MULTISPECTRAL, Array, to_tensors
+from waldbench.datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.cubes import bands_first_alone, from_variables
+from waldbench.datasets.envi import is_envi, read_envi
+from waldbench.datasets.matlab import read_mat
 
 ENDINGS = (".tif", ".tiff", ".npy")
 ROLES = ("ms", "pan", "gt")

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from catalogue import UnknownNameError
-from datasets.base import DatasetError
-from datasets.user_files import UserImages
-from imaging import Sensor, sensors
+from waldbench.catalogue import UnknownNameError
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.user_files import UserImages
+from waldbench.imaging import Sensor, sensors
 
 
 def resolve(given: UserImages, asked: str | Sensor | None, ratio: int) -> tuple[Sensor, list[str]]:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._layers import AdaptiveWeightedFusion, Pointwise, mean
-from methods.deep.cf2n import CF2N, CrossFusion, FrequencyAttention, FrequencySelection, SpectralAttention
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._layers import AdaptiveWeightedFusion, Pointwise, mean
+from waldbench.methods.deep.cf2n import CF2N, CrossFusion, FrequencyAttention, FrequencySelection, SpectralAttention
 
 
 def replace(network: nn.Module, kind: type[nn.Module], make: Callable[[Any], nn.Module]) -> None:

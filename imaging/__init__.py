@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imaging import sensors
-from imaging.sensors import Sensor
+from waldbench.imaging import sensors
+from waldbench.imaging.sensors import Sensor
 
 if TYPE_CHECKING:
-    from imaging.resampling import interp23
-    from imaging.scene import Scene
+    from waldbench.imaging.resampling import interp23
+    from waldbench.imaging.scene import Scene
 
 __all__ = ["Scene", "Sensor", "interp23", "sensors"]
 
@@ -17,11 +17,11 @@ __all__ = ["Scene", "Sensor", "interp23", "sensors"]
 def __getattr__(name: str) -> Any:
     """Import torch-based names on first use, so that `list` and `--help` stay light."""
     if name == "Scene":
-        from imaging.scene import Scene
+        from waldbench.imaging.scene import Scene
 
         return Scene
     if name == "interp23":
-        from imaging.resampling import interp23
+        from waldbench.imaging.resampling import interp23
 
         return interp23
-    raise AttributeError(f"module 'imaging' has no attribute '{name}'")
+    raise AttributeError(f"module 'waldbench.imaging' has no attribute '{name}'")

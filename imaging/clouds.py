@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging.filters import box
+from waldbench.imaging.filters import box
 
 # From this value of a mask on, a pixel counts as covered.
 THRESHOLD = 0.2

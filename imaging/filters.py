@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imaging.operators import AxisOperator, separable
-from imaging.sensors import Sensor
-from imaging.strips import height
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.imaging.sensors import Sensor
+from waldbench.imaging.strips import height
 
 SIZE = 41
 # Below this share of its peak a term of a kernel's separable expansion is dropped in single precision.
@@ -71,7 +71,7 @@ def glp_low_pass(x: Tensor, sensor: Sensor, ratio: int) -> Tensor:
     x is an image (B, C, H, W) or one guide (B, 1, H, W) for all C bands of the sensor; the result is (B, C, H, W), for a
     guide a broadcast view where all bands have one MTF.
     """
-    from imaging.resampling import interp23
+    from waldbench.imaging.resampling import interp23
 
     if x.shape[1] > 1 or len(sensor.mtf) == 1:
         return interp23(mtf(x, sensor, ratio, step=ratio), ratio)
@@ -163,7 +163,7 @@ def _spline_matrix(size: int, levels: int) -> Tensor:
 
 
 def _extend(signal: Tensor, count: int) -> Tensor:
-    from imaging.operators import fold
+    from waldbench.imaging.operators import fold
 
     index = fold(torch.arange(-count, signal.shape[-1] + count), signal.shape[-1], "symmetric")
     return signal[..., index]

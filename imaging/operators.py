@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from imaging import strips
+from waldbench.imaging import strips
 
 Border = Literal["replicate", "symmetric", "circular"]
 # Output samples in one product: the fewer, the fewer products are with zeros; the more, the better they use a CPU.

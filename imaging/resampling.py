@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from imaging.operators import AxisOperator, separable
-from imaging.strips import height
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.imaging.strips import height
 
 # Aiazzi et al., IEEE TGRS 40(10), 2002: 23-tap polynomial kernel; odd offsets 1, 3, ... 11. They sum to 1.99999999959
 # and are not renormalised.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from catalogue import UnknownNameError
-from imaging import hyperspectral
+from waldbench.catalogue import UnknownNameError
+from waldbench.imaging import hyperspectral
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging.strips import height, inner, total
+from waldbench.imaging.strips import height, inner, total
 
 EPS = 2.0**-52
 # Samples in one float64 piece of a Gram matrix; keeps hyperspectral cubes from being copied whole.

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imaging import strips
-from imaging.operators import AxisOperator
-from imaging.resampling import cubic_interpolator, interpolator
-from imaging.strips import Ledger, Strip
+from waldbench.imaging import strips
+from waldbench.imaging.operators import AxisOperator
+from waldbench.imaging.resampling import cubic_interpolator, interpolator
+from waldbench.imaging.strips import Ledger, Strip
 
 # Elements of the fused image in one strip: small ones stay in a CPU's cache; larger ones spend less on their margins, up to a
 # share of the image, so that a handful of intermediate strips needs less memory than it.

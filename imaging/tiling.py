@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imaging.resampling import interp23
-from imaging.streaming import check_sizes
+from waldbench.imaging.resampling import interp23
+from waldbench.imaging.streaming import check_sizes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Low-resolution pixels around a tile that the interpolation of its lms needs.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from imaging.filters import mtf
-from imaging.resampling import imresize
-from imaging.sensors import Sensor
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.resampling import imresize
+from waldbench.imaging.sensors import Sensor
 
 
 def degrade(ms: Tensor, pan: Tensor, sensor: Sensor) -> tuple[Tensor, Tensor]:

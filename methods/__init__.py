@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from catalogue import Catalogue, Entry
-from methods import unavailable
+from waldbench.catalogue import Catalogue, Entry
+from waldbench.methods import unavailable
 
 if TYPE_CHECKING:
-    from imaging import Sensor
-    from methods.base import Method, register
-    from methods.cards import MethodCard
+    from waldbench.imaging import Sensor
+    from waldbench.methods.base import Method, register
+    from waldbench.methods.cards import MethodCard
 
 __all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "options", "register", "supports"]
 
@@ -27,7 +27,7 @@ def names(task: str | None = None) -> list[str]:
 
 def card(key: str) -> MethodCard:
     """The card of a method, without importing it. Raises UnknownNameError for an unknown key (UnavailableError says why)."""
-    from methods.cards import MethodCard
+    from waldbench.methods.cards import MethodCard
 
     entry: Entry = catalogue[key]
     return MethodCard.from_entry(entry)
@@ -69,11 +69,11 @@ def options(key: str) -> dict[str, Any]:
 def __getattr__(name: str) -> Any:
     """Import the torch-based contract on first use."""
     if name in {"Method", "register"}:
-        from methods import base
+        from waldbench.methods import base
 
         return getattr(base, name)
     if name == "MethodCard":
-        from methods.cards import MethodCard
+        from waldbench.methods.cards import MethodCard
 
         return MethodCard
-    raise AttributeError(f"module 'methods' has no attribute '{name}'")
+    raise AttributeError(f"module 'waldbench.methods' has no attribute '{name}'")

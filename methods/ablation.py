@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from methods.base import Method
+from waldbench.methods.base import Method
 
 
 def without_guide(method: Method) -> Method:

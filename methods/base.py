@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from imaging import Sensor
-from methods.cards import MethodCard
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.cards import MethodCard
+from waldbench.methods.recipes import Recipe
 
 T = TypeVar("T")
 

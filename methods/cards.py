@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from catalogue import Entry
+from waldbench.catalogue import Entry
 
 
 @dataclass(frozen=True)

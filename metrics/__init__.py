@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from catalogue import Catalogue
+from waldbench.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imaging import Scene, Sensor
-    from metrics.base import register
-    from metrics.cards import MetricCard
+    from waldbench.imaging import Scene, Sensor
+    from waldbench.metrics.base import register
+    from waldbench.metrics.cards import MetricCard
 
 __all__ = ["MetricCard", "card", "catalogue", "compute", "names", "register"]
 
@@ -25,7 +25,7 @@ def names(needs: str | None = None) -> list[str]:
 
 def card(key: str) -> MetricCard:
     """The card of an index, without importing it. Raises UnknownNameError for an unknown key."""
-    from metrics.cards import MetricCard
+    from waldbench.metrics.cards import MetricCard
 
     return MetricCard.from_entry(catalogue[key])
 
@@ -49,7 +49,7 @@ def compute(key: str, fused: Tensor, scene: Scene, *, sensor: Sensor, border: in
         ValueError: for a missing ground truth, NaN, wrong shapes or an image too small for border and block.
         TypeError: for an option that the index does not take.
     """
-    from metrics.base import evaluate
+    from waldbench.metrics.base import evaluate
 
     return evaluate(catalogue[key], fused, scene, sensor=sensor, border=border, **options)
 
@@ -57,11 +57,11 @@ def compute(key: str, fused: Tensor, scene: Scene, *, sensor: Sensor, border: in
 def __getattr__(name: str) -> Any:
     """Import the contract on first use."""
     if name == "register":
-        from metrics.base import register
+        from waldbench.metrics.base import register
 
         return register
     if name == "MetricCard":
-        from metrics.cards import MetricCard
+        from waldbench.metrics.cards import MetricCard
 
         return MetricCard
-    raise AttributeError(f"module 'metrics' has no attribute '{name}'")
+    raise AttributeError(f"module 'waldbench.metrics' has no attribute '{name}'")

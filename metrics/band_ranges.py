@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from metrics.base import register
-from metrics.spectral import ergas
+from waldbench.imaging import Sensor
+from waldbench.metrics.base import register
+from waldbench.metrics.spectral import ergas
 
 
 @register(

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from catalogue import Entry
-from imaging import Scene, Sensor
-from metrics import conventions
-from metrics.cards import MetricCard
+from waldbench.catalogue import Entry
+from waldbench.imaging import Scene, Sensor
+from waldbench.metrics import conventions
+from waldbench.metrics.cards import MetricCard
 
 T = TypeVar("T")
 COMMON = {"block": 32, "convention": conventions.DEFAULT}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from catalogue import Entry
-from metrics.conventions import DEFAULT, TABLE, UNITS
+from waldbench.catalogue import Entry
+from waldbench.metrics.conventions import DEFAULT, TABLE, UNITS
 
 IMAGES = ("ms", "lms", "guide", "gt", "mask")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.clouds import covered
-from metrics import conventions
-from metrics.base import register
-from metrics.pixel import unit
+from waldbench.imaging import Sensor
+from waldbench.imaging.clouds import covered
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register
+from waldbench.metrics.pixel import unit
 
 
 @register(

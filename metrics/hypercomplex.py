@@ -12,8 +12,8 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from metrics.base import register
-from metrics.uiqi import block_rows
+from waldbench.metrics.base import register
+from waldbench.metrics.uiqi import block_rows
 
 EPS = 2.0**-52
 # Entries of the sign-sorted covariances that are held at once (64 MiB in float64).

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import mtf_pan
-from imaging.nonnegative import nonnegative
-from imaging.statistics import combine, gram
-from metrics.base import register, require_panchromatic
-from metrics.reprojection import reproject
-from metrics.uiqi import FLAT
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import mtf_pan
+from waldbench.imaging.nonnegative import nonnegative
+from waldbench.imaging.statistics import combine, gram
+from waldbench.metrics.base import register, require_panchromatic
+from waldbench.metrics.reprojection import reproject
+from waldbench.metrics.uiqi import FLAT
 
 
 @register(

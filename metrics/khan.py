@@ -10,11 +10,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import mtf
-from metrics.base import register, require_panchromatic
-from metrics.no_reference import d_lambda_k, low_pass
-from metrics.uiqi import FLAT, block_rows, centre, from_moments, require_size
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import mtf
+from waldbench.metrics.base import register, require_panchromatic
+from waldbench.metrics.no_reference import d_lambda_k, low_pass
+from waldbench.metrics.uiqi import FLAT, block_rows, centre, from_moments, require_size
 
 
 @register(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.operators import separable
-from metrics.base import register, require_panchromatic
-from metrics.uiqi import FLAT, require_size, window_sum
+from waldbench.imaging import Sensor
+from waldbench.imaging.operators import separable
+from waldbench.metrics.base import register, require_panchromatic
+from waldbench.metrics.uiqi import FLAT, require_size, window_sum
 
 
 @register(

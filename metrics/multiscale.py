@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from metrics.base import register
-from metrics.spatial import ssim_factors
+from waldbench.imaging import Sensor
+from waldbench.metrics.base import register
+from waldbench.metrics.spatial import ssim_factors
 
 # Wang, Simoncelli, Bovik 2003, section 3.2: exponents of the five scales, finest first.
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import mtf
-from imaging.resampling import imresize, interp23
-from metrics import conventions
-from metrics.base import register, require_panchromatic
-from metrics.hypercomplex import q2n
-from metrics.reprojection import reproject
-from metrics.uiqi import block_uiqi, gaussian_uiqi
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.resampling import imresize, interp23
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register, require_panchromatic
+from waldbench.metrics.hypercomplex import q2n
+from waldbench.metrics.reprojection import reproject
+from waldbench.metrics.uiqi import block_uiqi, gaussian_uiqi
 
 
 @register(

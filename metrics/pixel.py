@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from metrics import conventions
-from metrics.base import register
-from metrics.spectral import band_mse
+from waldbench.imaging import Sensor
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register
+from waldbench.metrics.spectral import band_mse
 
 
 @register(

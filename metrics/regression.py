@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.statistics import regress
-from metrics import conventions
-from metrics.base import register, require_panchromatic
-from metrics.no_reference import d_lambda_k
-from metrics.uiqi import FLAT
+from waldbench.imaging import Sensor
+from waldbench.imaging.statistics import regress
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register, require_panchromatic
+from waldbench.metrics.no_reference import d_lambda_k
+from waldbench.metrics.uiqi import FLAT
 
 
 @register(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import mtf
-from metrics.base import register
-from metrics.hypercomplex import q2n
-from metrics.spectral import ergas, sam
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import mtf
+from waldbench.metrics.base import register
+from waldbench.metrics.hypercomplex import q2n
+from waldbench.metrics.spectral import ergas, sam
 
 
 def reproject(fused: Tensor, ms: Tensor, sensor: Sensor) -> Tensor:

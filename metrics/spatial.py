@@ -7,10 +7,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.operators import AxisOperator, separable
-from metrics import conventions
-from metrics.base import register
+from waldbench.imaging import Sensor
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register
 
 
 @register(

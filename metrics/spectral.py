@@ -7,9 +7,9 @@ from math import pi
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from metrics import conventions
-from metrics.base import register
+from waldbench.imaging import Sensor
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register
 
 EPS = 2.0**-52
 

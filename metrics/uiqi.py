@@ -11,10 +11,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from imaging.operators import AxisOperator, separable
-from metrics import conventions
-from metrics.base import register
-from metrics.spatial import gaussian_window
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.metrics import conventions
+from waldbench.metrics.base import register
+from waldbench.metrics.spatial import gaussian_window
 
 # A window whose variance is below this share of its power is flat up to the rounding of float64 sums.
 FLAT = 1e-13

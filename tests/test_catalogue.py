@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import datasets
-import methods
-import metrics
-from bench import cli
-from catalogue import Catalogue, UnavailableError, UnknownNameError, read_entries
+from waldbench import datasets, methods, metrics
+from waldbench.bench import cli
+from waldbench.catalogue import Catalogue, UnavailableError, UnknownNameError, read_entries
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "seaborn", "matplotlib", "plotly", "pandas", "scipy", "h5py", "lightning")
@@ -58,7 +56,9 @@ def test_what_is_not_there_says_why(key, capsys):
 
 def test_a_plugin_may_bring_what_is_not_there(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text("from methods import register\n@register('u2net', tasks={'ms'}, year=2023, paper='P')\nclass A: ...\n")
+    path.write_text(
+        "from waldbench.methods import register\n@register('u2net', tasks={'ms'}, year=2023, paper='P')\nclass A: ...\n"
+    )
     methods.catalogue.add_file(path)
     try:
         assert methods.card("u2net").year == 2023
@@ -83,8 +83,8 @@ def _plugin(folder, text, name="mine.py"):
 
 
 METHOD = """
-from methods import register
-from methods.base import Method
+from waldbench.methods import register
+from waldbench.methods.base import Method
 
 @register("mine", tasks={"ms"}, year=2025, paper="me")
 class Mine(Method):

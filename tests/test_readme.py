@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import methods
-from bench.cli import build_parser
-from imaging import Scene, interp23, sensors
+from waldbench import methods
+from waldbench.bench.cli import build_parser
+from waldbench.imaging import Scene, interp23, sensors
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

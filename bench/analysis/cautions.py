@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.significance import LEVEL, images_needed
-from bench.columns import SPLITS, index_columns
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.significance import LEVEL, images_needed
+from waldbench.bench.columns import SPLITS, index_columns
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -11,12 +11,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench import leaderboard
-from bench.analysis.samples import GROUP, samples
-from bench.analysis.significance import LEVEL, holm, images_needed, wilcoxon
-from bench.analysis.statistics import interval, per_image
-from bench.columns import direction
-from bench.store import Store, write_atomically
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.samples import GROUP, samples
+from waldbench.bench.analysis.significance import LEVEL, holm, images_needed, wilcoxon
+from waldbench.bench.analysis.statistics import interval, per_image
+from waldbench.bench.columns import direction
+from waldbench.bench.store import Store, write_atomically
 
 COLUMNS = ["protocol", "dataset", "method", "what", "images", "a", "b", "change", "ci_low", "ci_high", "p", "p_holm", "verdict"]
 COUNTS = ("parameters", "macs_256", "flops_256")

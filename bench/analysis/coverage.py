@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.store import COVERAGE, Store, write_atomically
+from waldbench.bench.store import COVERAGE, Store, write_atomically
 
 # Limits of the bins: shares of an image that clouds and shadows hide.
 BINS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0)

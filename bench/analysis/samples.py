@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.statistics import per_image
-from bench.store import SCORE_COLUMNS, Record, Store
+from waldbench.bench.analysis.statistics import per_image
+from waldbench.bench.store import SCORE_COLUMNS, Record, Store
 
 # Only rows that agree in all of these may be compared.
 GROUP = ["protocol", "dataset", "source", "fingerprint"]

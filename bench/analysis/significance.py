@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.statistics import interval
+from waldbench.bench.analysis.statistics import interval
 
 LEVEL = 0.05
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -18,15 +18,15 @@ from typing import Any
 
 import torch
 
-import methods
-from bench import environment
-from bench.cost import machine, summary
-from bench.cost.latency import latency
-from bench.cost.memory import available_mib, keep_freed_memory, peak_mib
-from bench.schedule import cores
-from bench.store import write_atomically
-from imaging import sensors
-from methods.base import Method
+from waldbench import methods
+from waldbench.bench import environment
+from waldbench.bench.cost import machine, summary
+from waldbench.bench.cost.latency import latency
+from waldbench.bench.cost.memory import available_mib, keep_freed_memory, peak_mib
+from waldbench.bench.schedule import cores
+from waldbench.bench.store import write_atomically
+from waldbench.imaging import sensors
+from waldbench.methods.base import Method
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMS = ("eager", "compiled")
@@ -53,7 +53,7 @@ class Task:
 
 def measure(task: Task) -> list[Row]:
     """Measure one method here and now; call it in a fresh process, or CPU memory is underestimated."""
-    from bench import plugins
+    from waldbench.bench import plugins
 
     plugins.add(task.plugins)
     method = methods.create(task.method, sensor=sensors.get(task.sensor)).eval()

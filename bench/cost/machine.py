@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench import environment
+from waldbench.bench import environment
 
 # Of running on a GPU; its energy counter moves every 20 to 100 ms.
 SECONDS = 2.0

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.cost.flops import OperationCounter, skip_padding
-from bench.cost.latency import latency
-from bench.cost.memory import keep_freed_memory, peak_mib
-from methods.base import Method
+from waldbench.bench.cost.flops import OperationCounter, skip_padding
+from waldbench.bench.cost.latency import latency
+from waldbench.bench.cost.memory import keep_freed_memory, peak_mib
+from waldbench.methods.base import Method
 
 CPU = torch.device("cpu")
 Images = tuple[Tensor, Tensor, Tensor]

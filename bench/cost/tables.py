@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.cost import grid, timings
-from bench.store import Store, write_atomically
+from waldbench.bench.cost import grid, timings
+from waldbench.bench.store import Store, write_atomically
 
 
 def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:

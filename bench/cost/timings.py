@@ -1,7 +1,7 @@
 """Timing runs of pytest-benchmark: one table of many, and what changed between two.
 
 `pytest tests/bench/test_speed_registry.py --benchmark-only --benchmark-json results/benchmarks/today.json` times every method
-and index; `python -m bench.cost.timings A.json B.json` prints what became slower or faster, and how sure that is.
+and index; `python -m waldbench.bench.cost.timings A.json B.json` prints what became slower or faster, and how sure that is.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def describe(changes: pd.DataFrame) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Print the comparison; returns 1 if anything became slower, 2 for a wrong request."""
     if len(arguments) != 2:
-        print("usage: python -m bench.cost.timings BEFORE.json AFTER.json", file=sys.stderr)
+        print("usage: python -m waldbench.bench.cost.timings BEFORE.json AFTER.json", file=sys.stderr)
         return 2
     try:
         changes = compare(*map(Path, arguments))

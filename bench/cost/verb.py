@@ -14,13 +14,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-import methods
-from bench.cost import grid, tables
-from bench.errors import UsageError
-from bench.experiment import expand_methods
-from bench.screen import console
-from bench.store import Store
-from imaging import sensors
+from waldbench import methods
+from waldbench.bench.cost import grid, tables
+from waldbench.bench.errors import UsageError
+from waldbench.bench.experiment import expand_methods
+from waldbench.bench.screen import console
+from waldbench.bench.store import Store
+from waldbench.imaging import sensors
 
 
 def run(options: argparse.Namespace) -> int:

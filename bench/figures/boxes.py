@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.analysis.samples import matrix
-from bench.columns import SPLITS, Column, data_title, index_columns
-from bench.figures import style
+from waldbench.bench.analysis.samples import matrix
+from waldbench.bench.columns import SPLITS, Column, data_title, index_columns
+from waldbench.bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import style
-from bench.store import Cell, Record
+from waldbench.bench.figures import style
+from waldbench.bench.store import Cell, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.figures import style
-from bench.figures.gallery import STRETCH, Array, limits, overview, span
+from waldbench.bench.figures import style
+from waldbench.bench.figures.gallery import STRETCH, Array, limits, overview, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

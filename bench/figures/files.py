@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.figures import style
-from bench.store import write_atomically
+from waldbench.bench.figures import style
+from waldbench.bench.store import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

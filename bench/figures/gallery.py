@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.figures import style
+from waldbench.bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

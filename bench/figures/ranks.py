@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.samples import matrix
-from bench.analysis.significance import LEVEL, Friedman, friedman
-from bench.columns import Column, data_title, direction, headings, index_columns
-from bench.figures import style
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.samples import matrix
+from waldbench.bench.analysis.significance import LEVEL, Friedman, friedman
+from waldbench.bench.columns import Column, data_title, direction, headings, index_columns
+from waldbench.bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

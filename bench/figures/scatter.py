@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.columns import Column, cost_columns, data_title, headings, index_columns, machines
-from bench.figures import style
+from waldbench.bench import leaderboard
+from waldbench.bench.columns import Column, cost_columns, data_title, headings, index_columns, machines
+from waldbench.bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.figures import style
-from imaging.sensors import Sensor
+from waldbench.bench.figures import style
+from waldbench.imaging.sensors import Sensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

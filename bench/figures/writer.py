@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.samples import GROUP, data_of, samples
-from bench.columns import data_title, headings
-from bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot
-from bench.figures.files import Drawing, state
-from bench.store import Cell, Record, Store
-from catalogue import UnknownNameError
-from imaging import sensors
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.samples import GROUP, data_of, samples
+from waldbench.bench.columns import data_title, headings
+from waldbench.bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot
+from waldbench.bench.figures.files import Drawing, state
+from waldbench.bench.store import Cell, Record, Store
+from waldbench.catalogue import UnknownNameError
+from waldbench.imaging import sensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

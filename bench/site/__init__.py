@@ -18,10 +18,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.samples import samples
-from bench.site import cards, model, pictures
-from bench.store import Store
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.samples import samples
+from waldbench.bench.site import cards, model, pictures
+from waldbench.bench.store import Store
 
 HERE = Path(__file__).parent
 TASKS = {"ms": "Multispectral", "hs": "Hyperspectral", "sar": "SAR and optical"}

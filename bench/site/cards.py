@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-import metrics
-from bench.columns import SPLITS, headings, index_columns
-from bench.store import Cell, Record
-from catalogue import UnknownNameError
+from waldbench import metrics
+from waldbench.bench.columns import SPLITS, headings, index_columns
+from waldbench.bench.store import Cell, Record
+from waldbench.catalogue import UnknownNameError
 
 Context = dict[str, Any]
 Members = dict[str, list[tuple[Cell, Record]]]

@@ -7,13 +7,24 @@ from typing import Any
 
 import pandas as pd
 
-from bench import leaderboard
-from bench.analysis.cautions import cautions, letters
-from bench.analysis.samples import GROUP, data_of
-from bench.analysis.statistics import per_image
-from bench.columns import SPLITS, Column, cost_columns, counts, headings, index_columns, machines, origins, places, sensor_title
-from bench.figures import style
-from bench.store import Cell, Record
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.cautions import cautions, letters
+from waldbench.bench.analysis.samples import GROUP, data_of
+from waldbench.bench.analysis.statistics import per_image
+from waldbench.bench.columns import (
+    SPLITS,
+    Column,
+    cost_columns,
+    counts,
+    headings,
+    index_columns,
+    machines,
+    origins,
+    places,
+    sensor_title,
+)
+from waldbench.bench.figures import style
+from waldbench.bench.store import Cell, Record
 
 # Columns that wait in the column menu until they are asked for.
 TUCKED_AWAY = ("macs_256", "peak_mib_512", "train_s")

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import leaderboard
-from bench.columns import SPLITS
-from bench.figures import gallery
-from bench.figures.writer import shown_bands
-from bench.store import Cell, Record, Store
+from waldbench.bench import leaderboard
+from waldbench.bench.columns import SPLITS
+from waldbench.bench.figures import gallery
+from waldbench.bench.figures.writer import shown_bands
+from waldbench.bench.store import Cell, Record, Store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Titles of the images that are no method's.

@@ -10,10 +10,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bench.errors import UsageError
-from bench.protocol import Protocol
-from datasets.base import DatasetError, Split
-from imaging import Scene
+from waldbench.bench.errors import UsageError
+from waldbench.bench.protocol import Protocol
+from waldbench.datasets.base import DatasetError, Split
+from waldbench.imaging import Scene
 
 # Splits that need no more than this stay in memory; larger ones are read batch by batch, ahead of the training.
 MEMORY_BYTES = 4 * 2**30

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.errors import UsageError
-from bench.protocol import Protocol
-from methods.base import Method
-from methods.recipes import Recipe
+from waldbench.bench.errors import UsageError
+from waldbench.bench.protocol import Protocol
+from waldbench.methods.base import Method
+from waldbench.methods.recipes import Recipe
 
 
 @dataclass(frozen=True)

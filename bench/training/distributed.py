@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import TrainingDivergedError, UsageError
+from waldbench.bench.errors import TrainingDivergedError, UsageError
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.cells import Job
+    from waldbench.bench.cells import Job
 
 # Followers wait while the leader measures and evaluates; a process that dies is noticed by torchrun, not by this limit.
 PATIENCE = timedelta(days=1)

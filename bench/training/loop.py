@@ -17,16 +17,16 @@ from typing import Any
 
 import torch
 
-import metrics
-from bench.errors import TrainingDivergedError, TrainingInterruptedError
-from bench.protocol import Protocol
-from bench.training import checkpoint, distributed, validation
-from bench.training.batches import Batch
-from bench.training.checkpoint import Progress
-from bench.training.step import Stepper
-from bench.training.tuning import Tuning, deterministic
-from datasets.base import Dataset, Split
-from methods.base import Method
+from waldbench import metrics
+from waldbench.bench.errors import TrainingDivergedError, TrainingInterruptedError
+from waldbench.bench.protocol import Protocol
+from waldbench.bench.training import checkpoint, distributed, validation
+from waldbench.bench.training.batches import Batch
+from waldbench.bench.training.checkpoint import Progress
+from waldbench.bench.training.step import Stepper
+from waldbench.bench.training.tuning import Tuning, deterministic
+from waldbench.datasets.base import Dataset, Split
+from waldbench.methods.base import Method
 
 CHECKPOINT_SECONDS = 20.0
 Report = Callable[[dict[str, Any]], None]

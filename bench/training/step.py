@@ -10,13 +10,13 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from bench.errors import TrainingDivergedError
-from bench.protocol import Protocol
-from bench.training import course, distributed
-from bench.training.batches import Batch, Batches
-from bench.training.tuning import Tuning
-from datasets.base import Dataset
-from methods.base import Method
+from waldbench.bench.errors import TrainingDivergedError
+from waldbench.bench.protocol import Protocol
+from waldbench.bench.training import course, distributed
+from waldbench.bench.training.batches import Batch, Batches
+from waldbench.bench.training.tuning import Tuning
+from waldbench.datasets.base import Dataset
+from waldbench.methods.base import Method
 
 
 class _Objective(nn.Module):

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import metrics
-from bench.errors import TrainingDivergedError
-from datasets.base import Dataset, Split
-from imaging import Scene, Sensor
-from methods.base import Method
+from waldbench import metrics
+from waldbench.bench.errors import TrainingDivergedError
+from waldbench.datasets.base import Dataset, Split
+from waldbench.imaging import Scene, Sensor
+from waldbench.methods.base import Method
 
 BATCH = 16
 

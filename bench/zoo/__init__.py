@@ -1,6 +1,7 @@
 """The model zoo: weights that ship with waldbench, each beside a card that says how they were made.
 
-A zoo is a folder of pairs `<method>_<dataset key>.safetensors` and `.json`; `python -m bench.zoo` makes them. A card holds
+A zoo is a folder of pairs `<method>_<dataset key>.safetensors` and `.json`, made by
+`python -m waldbench.bench.zoo`. A card holds
 
 - `method`, `file`, `sha256`, `bytes`, `parameters`: what it describes,
 - `dataset`, `sensor`: what the weights were trained on (key, source, fingerprint; key, bands, ratio),
@@ -16,11 +17,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
+from waldbench.bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from datasets.base import Dataset
-    from methods.base import Method
+    from waldbench.datasets.base import Dataset
+    from waldbench.methods.base import Method
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "zoo"
 LIMIT_BYTES = 60 * 10**6
@@ -68,7 +69,7 @@ def load(method: Method, path: Path, dataset: Dataset) -> Card:
     Raises:
         UsageError: if the weights were made for another sensor, are missing or changed, or do not fit the method.
     """
-    from bench.weights import load_weights
+    from waldbench.bench.weights import load_weights
 
     card = read(path)
     if card["sensor"] != facts(dataset):

@@ -1,4 +1,4 @@
-"""Make the zoo: `python -m bench.zoo --dataset wv3 --budget 180 --methods all-deep`."""
+"""Make the zoo: `python -m waldbench.bench.zoo --dataset wv3 --budget 180 --methods all-deep`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import zoo
-from bench.cli import Parser, fail_softly
+from waldbench.bench import zoo
+from waldbench.bench.cli import Parser, fail_softly
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,11 +21,11 @@ def _main(arguments: Sequence[str] | None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from bench import plugins, protocol
-    from bench.environment import choose_device
-    from bench.errors import TrainingInterruptedError, UsageError
-    from bench.experiment import expand_methods
-    from bench.zoo.build import Order, build
+    from waldbench.bench import plugins, protocol
+    from waldbench.bench.environment import choose_device
+    from waldbench.bench.errors import TrainingInterruptedError, UsageError
+    from waldbench.bench.experiment import expand_methods
+    from waldbench.bench.zoo.build import Order, build
 
     torch.set_num_threads(1)
     plugins.add(options.plugin)
@@ -55,7 +55,9 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="python -m bench.zoo", description="Train networks for the model zoo with an equal budget of time.")
+    parser = Parser(
+        prog="python -m waldbench.bench.zoo", description="Train networks for the model zoo with an equal budget of time."
+    )
     parser.add_argument("--dataset", required=True, metavar="KEY", help="what to train on")
     parser.add_argument("--methods", nargs="+", default=["all-deep"], metavar="KEY", help="keys, or all-deep (default)")
     parser.add_argument("--budget", type=float, metavar="S", help="seconds of training steps each (default: as the protocol)")

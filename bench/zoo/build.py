@@ -14,18 +14,17 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-import datasets
-import methods
-from bench import environment, zoo
-from bench.errors import TrainingInterruptedError
-from bench.planning import dataset_facts
-from bench.protocol import Protocol
-from bench.store import write_atomically
-from bench.training.checkpoint import Progress
-from bench.training.loop import train
-from bench.training.step import seconds_per_step
-from datasets.base import Dataset
-from methods.base import Method
+from waldbench import datasets, methods
+from waldbench.bench import environment, zoo
+from waldbench.bench.errors import TrainingInterruptedError
+from waldbench.bench.planning import dataset_facts
+from waldbench.bench.protocol import Protocol
+from waldbench.bench.store import write_atomically
+from waldbench.bench.training.checkpoint import Progress
+from waldbench.bench.training.loop import train
+from waldbench.bench.training.step import seconds_per_step
+from waldbench.datasets.base import Dataset
+from waldbench.methods.base import Method
 
 PARAMETERS_MAX = 3_000_000
 VALIDATIONS = 4

@@ -1,5 +1,5 @@
 """Simulated twins of real sensors: seeded procedural scenes through a physical chain, in the published splits."""
 
-from datasets.simulated.twin import SimulatedTwin
+from waldbench.datasets.simulated.twin import SimulatedTwin
 
 __all__ = ["SimulatedTwin"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.simulated.buildings import FLAT, TILES, Builder
-from datasets.simulated.canvas import Box, Canvas, Palette
+from waldbench.datasets.simulated.buildings import FLAT, TILES, Builder
+from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
 
 
 class Blocks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.simulated.canvas import Box, Canvas, Palette
+from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
 
 FLAT = (
     "bitumen",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.simulated.materials import MATERIALS, NAMES, spectra
+from waldbench.datasets.simulated.materials import MATERIALS, NAMES, spectra
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.uint16]

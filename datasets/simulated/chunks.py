@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import SPLITS
-from datasets.simulated import optics
-from datasets.simulated.cache import Arrays, one_thread
-from datasets.simulated.compose import KINDS
-from datasets.simulated.render import render
-from imaging import Sensor, sensors
+from waldbench.datasets.base import SPLITS
+from waldbench.datasets.simulated import optics
+from waldbench.datasets.simulated.cache import Arrays, one_thread
+from waldbench.datasets.simulated.compose import KINDS
+from waldbench.datasets.simulated.render import render
+from waldbench.imaging import Sensor, sensors
 
 # Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
 VERSION = 1

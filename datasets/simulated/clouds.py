@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.simulated.optics import Weather
-from datasets.simulated.texture import Field, fractal
+from waldbench.datasets.simulated.optics import Weather
+from waldbench.datasets.simulated.texture import Field, fractal
 
 # Metres a pixel.
 PIXEL = 10.0

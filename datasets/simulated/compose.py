@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.simulated import country
-from datasets.simulated.canvas import Box, Canvas, Palette
-from datasets.simulated.texture import fractal, smooth
-from datasets.simulated.town import PLANS, Town
+from waldbench.datasets.simulated import country
+from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
+from waldbench.datasets.simulated.texture import fractal, smooth
+from waldbench.datasets.simulated.town import PLANS, Town
 
 # Kinds of scene in the order in which chunks take turns, so that any first few are a fair sample.
 KINDS = (

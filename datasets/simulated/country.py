@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets.simulated.buildings import Builder
-from datasets.simulated.canvas import Box, Canvas, Image, Palette
-from datasets.simulated.texture import Field, smooth
+from waldbench.datasets.simulated.buildings import Builder
+from waldbench.datasets.simulated.canvas import Box, Canvas, Image, Palette
+from waldbench.datasets.simulated.texture import Field, smooth
 
 CROPS = (
     "crop",
@@ -194,7 +194,7 @@ def avenue(
 def _traffic(
     canvas: Canvas, palette: Palette, rng: np.random.Generator, index: np.ndarray, v: Image, u: Image, lanes: tuple[float, ...]
 ) -> None:
-    from datasets.simulated.buildings import CARS
+    from waldbench.datasets.simulated.buildings import CARS
 
     labels = np.array([palette.pick(*CARS) for _ in range(24)], dtype=np.uint16)
     busy = float(rng.uniform(0.05, 0.35))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from datasets.simulated.materials import NAMES, WAVELENGTHS, all_spectra
+from waldbench.datasets.simulated.materials import NAMES, WAVELENGTHS, all_spectra
 
 GRID = np.arange(400.0, 2500.1, 2.0)
 KNOTS = (1050, 1100, 1150, 1200, 1270, 1350, 1450, 1550, 1650, 1730, 1800, 1930, 2030, 2100, 2200, 2260, 2310, 2400, 2500)

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.simulated import infrared, materials, spectrometer
-from datasets.simulated.materials import WAVELENGTHS
-from imaging import sensors
-from imaging.filters import mtf, mtf_pan
-from imaging.operators import AxisOperator, separable
-from imaging.resampling import decimate
-from imaging.sensors import Sensor
+from waldbench.datasets.simulated import infrared, materials, spectrometer
+from waldbench.datasets.simulated.materials import WAVELENGTHS
+from waldbench.imaging import sensors
+from waldbench.imaging.filters import mtf, mtf_pan
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.imaging.resampling import decimate
+from waldbench.imaging.sensors import Sensor
 
 Spectrum = NDArray[np.float64]
 Curves = Callable[[NDArray[np.int64], Spectrum, Spectrum], Spectrum]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from datasets.simulated.canvas import Canvas, Image, Palette
-from datasets.simulated.compose import compose
-from datasets.simulated.optics import OPTICS, Weather, curves, light, responses
-from datasets.simulated.texture import fractal, grain
-from imaging.sensors import Sensor
+from waldbench.datasets.simulated.canvas import Canvas, Image, Palette
+from waldbench.datasets.simulated.compose import compose
+from waldbench.datasets.simulated.optics import OPTICS, Weather, curves, light, responses
+from waldbench.datasets.simulated.texture import fractal, grain
+from waldbench.imaging.sensors import Sensor
 
 # Samples a PAN pixel and side: what antialiases every edge.
 OVERSAMPLING = 2

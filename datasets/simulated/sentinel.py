@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from datasets.simulated import clouds, infrared
-from datasets.simulated.canvas import Canvas, Image, Palette
-from datasets.simulated.compose import compose
-from datasets.simulated.materials import NAMES
-from datasets.simulated.optics import Weather
-from datasets.simulated.render import cast_shadow
-from datasets.simulated.sentinel_materials import backscatter
-from datasets.simulated.texture import fractal
-from imaging import sensors
+from waldbench.datasets.simulated import clouds, infrared
+from waldbench.datasets.simulated.canvas import Canvas, Image, Palette
+from waldbench.datasets.simulated.compose import compose
+from waldbench.datasets.simulated.materials import NAMES
+from waldbench.datasets.simulated.optics import Weather
+from waldbench.datasets.simulated.render import cast_shadow
+from waldbench.datasets.simulated.sentinel_materials import backscatter
+from waldbench.datasets.simulated.texture import fractal
+from waldbench.imaging import sensors
 
 SENSOR = sensors.get("sentinel2")
 SIDE = 256

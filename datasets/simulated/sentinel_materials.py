@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.simulated.materials import NAMES
+from waldbench.datasets.simulated.materials import NAMES
 
 # Backscatter in dB, VV and VH, at about 39 degrees of incidence.
 TABLE: dict[str, tuple[float, float]] = {

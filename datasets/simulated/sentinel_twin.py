@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasets.base import SPLITS, Dataset, DatasetError, Split
-from datasets.sar_tracks import DEFAULT, assemble, sensor_of
-from datasets.simulated.cache import Arrays, load, one_thread, place, prepare
-from datasets.simulated.sentinel import KINDS, SIDE, render
-from imaging import Scene
+from waldbench.datasets.base import SPLITS, Dataset, DatasetError, Split
+from waldbench.datasets.sar_tracks import DEFAULT, assemble, sensor_of
+from waldbench.datasets.simulated.cache import Arrays, load, one_thread, place, prepare
+from waldbench.datasets.simulated.sentinel import KINDS, SIDE, render
+from waldbench.imaging import Scene
 
 # Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
 VERSION = 2

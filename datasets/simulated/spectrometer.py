@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.simulated.infrared import GRID
-from imaging.sensors import Sensor
+from waldbench.datasets.simulated.infrared import GRID
+from waldbench.imaging.sensors import Sensor
 
 Spectrum = NDArray[np.float64]
 # More bands than this: a spectrometer.

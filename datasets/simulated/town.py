@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.simulated.blocks import Blocks
-from datasets.simulated.canvas import Box, Canvas, Palette
+from waldbench.datasets.simulated.blocks import Blocks
+from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
 
 
 class Plan(NamedTuple):

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import Dataset, DatasetError, Split
-from datasets.simulated.cache import Arrays, load, place, prepare
-from datasets.simulated.chunks import SENSORS, SPECTROMETERS, VERSION, Chunk, layout
-from imaging import Scene, interp23, sensors
+from waldbench.datasets.base import Dataset, DatasetError, Split
+from waldbench.datasets.simulated.cache import Arrays, load, place, prepare
+from waldbench.datasets.simulated.chunks import SENSORS, SPECTROMETERS, VERSION, Chunk, layout
+from waldbench.imaging import Scene, interp23, sensors
 
 # Images per split as published; WorldView-2 has no published training set, its twin's is as long as WorldView-3's.
 # Cubes take a hundred times the room of an image of four bands: their twins are smaller than the published sets.

@@ -7,10 +7,10 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import box
-from imaging.statistics import divide
-from methods.base import nothing_to_fill
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import box
+from waldbench.imaging.statistics import divide
+from waldbench.methods.base import nothing_to_fill
 
 # Centres in nm and how far a sensor's band may lie from them.
 BANDS = {

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.statistics import divide
-from methods import Method, register
-from methods.cloud_filling._clouds import clear_pixels, unfit
+from waldbench.imaging import Sensor
+from waldbench.imaging.statistics import divide
+from waldbench.methods import Method, register
+from waldbench.methods.cloud_filling._clouds import clear_pixels, unfit
 
 
 @register(

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import box
-from imaging.statistics import divide, gram
-from methods import Method, register
-from methods.cloud_filling._clouds import clear_pixels, unfit
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import box
+from waldbench.imaging.statistics import divide, gram
+from waldbench.methods import Method, register
+from waldbench.methods.cloud_filling._clouds import clear_pixels, unfit
 
 # Windows of the speckle filters, in pixels.
 WINDOWS = (5, 17)

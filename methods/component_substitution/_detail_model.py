@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import mtf, mtf_pan
-from imaging.resampling import imresize
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import mtf, mtf_pan
+from waldbench.imaging.resampling import imresize
 
 
 def degraded(lms: Tensor, guide: Tensor, sensor: Sensor, ratio: int) -> tuple[Tensor, Tensor, Tensor]:

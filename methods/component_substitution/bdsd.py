@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging.statistics import regress
-from methods import Method, register
-from methods.component_substitution._detail_model import degraded
+from waldbench.imaging.statistics import regress
+from waldbench.methods import Method, register
+from waldbench.methods.component_substitution._detail_model import degraded
 
 
 @register(

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from imaging.nonnegative import nonnegative
-from imaging.statistics import divide, gram
-from methods import Method, register
-from methods.component_substitution._detail_model import degraded
+from waldbench.imaging.nonnegative import nonnegative
+from waldbench.imaging.statistics import divide, gram
+from waldbench.methods import Method, register
+from waldbench.methods.component_substitution._detail_model import degraded
 
 
 @register(

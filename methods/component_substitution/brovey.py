@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from imaging.statistics import EPS, match_moments
-from methods import Method, register
+from waldbench.imaging.statistics import EPS, match_moments
+from waldbench.methods import Method, register
 
 
 @register(

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from imaging.filters import gaussian_low_pass
-from imaging.statistics import EPS, combine, divide, haze, mean, regress, std
-from methods import Method, register
+from waldbench.imaging.filters import gaussian_low_pass
+from waldbench.imaging.statistics import EPS, combine, divide, haze, mean, regress, std
+from waldbench.methods import Method, register
 
 
 @register(

@@ -5,12 +5,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from imaging.clustering import kmeans, nearest
-from imaging.filters import box
-from imaging.resampling import decimate
-from imaging.statistics import gram, mean, solve
-from methods import Method, register
-from methods.component_substitution._detail_model import degraded
+from waldbench.imaging.clustering import kmeans, nearest
+from waldbench.imaging.filters import box
+from waldbench.imaging.resampling import decimate
+from waldbench.imaging.statistics import gram, mean, solve
+from waldbench.methods import Method, register
+from waldbench.methods.component_substitution._detail_model import degraded
 
 WINDOW = 51
 # Samples that a cluster has on average for every unknown of its model; small images get fewer clusters.

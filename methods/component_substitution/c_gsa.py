@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imaging.clustering import kmeans, nearest
-from imaging.filters import gaussian_low_pass
-from imaging.resampling import decimate
-from imaging.statistics import combine, divide, gram, inject, mean, regress, zero_mean
-from methods import Method, register
+from waldbench.imaging.clustering import kmeans, nearest
+from waldbench.imaging.filters import gaussian_low_pass
+from waldbench.imaging.resampling import decimate
+from waldbench.imaging.statistics import combine, divide, gram, inject, mean, regress, zero_mean
+from waldbench.methods import Method, register
 
 
 @register(

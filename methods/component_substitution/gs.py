@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.statistics import inject, match_moments, single_band, slope
-from methods import Method, register
-from methods.base import nothing_to_sharpen
+from waldbench.imaging import Sensor
+from waldbench.imaging.statistics import inject, match_moments, single_band, slope
+from waldbench.methods import Method, register
+from waldbench.methods.base import nothing_to_sharpen
 
 
 @register(

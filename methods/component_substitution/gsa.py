@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import spline_low_pass
-from imaging.resampling import decimate
-from imaging.statistics import combine, inject, regress, single_band, slope, zero_mean
-from methods import Method, register
-from methods.base import nothing_to_sharpen
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import spline_low_pass
+from waldbench.imaging.resampling import decimate
+from waldbench.imaging.statistics import combine, inject, regress, single_band, slope, zero_mean
+from waldbench.methods import Method, register
+from waldbench.methods.base import nothing_to_sharpen
 
 
 @register(

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from imaging.statistics import combine, covariance, gram, inject, match_moments, zero_mean
-from methods import Method, register
+from waldbench.imaging.statistics import combine, covariance, gram, inject, match_moments, zero_mean
+from waldbench.methods import Method, register
 
 
 @register(

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from imaging.resampling import imresize
-from imaging.statistics import combine, correlation, divide, match_moments, regress, std, zero_mean
-from methods import Method, register
+from waldbench.imaging.resampling import imresize
+from waldbench.imaging.statistics import combine, correlation, divide, match_moments, regress, std, zero_mean
+from waldbench.methods import Method, register
 
 BETA = 0.95
 

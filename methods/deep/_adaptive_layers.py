@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods.deep._adaptive import padding_positions, shared_adaptive_conv
-from methods.deep._layers import Pointwise, convolution
+from waldbench.methods.deep._adaptive import padding_positions, shared_adaptive_conv
+from waldbench.methods.deep._layers import Pointwise, convolution
 
 TAPS = 9
 

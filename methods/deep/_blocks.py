@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods.base import Network
-from methods.deep._layers import convolution
+from waldbench.methods.base import Network
+from waldbench.methods.deep._layers import convolution
 
 
 class OfficialNetwork(Network):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from imaging.filters import gaussian_kernel
-from methods.deep._layers import reflecting
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import gaussian_kernel
+from waldbench.methods.deep._layers import reflecting
 
 WIDTH, SKIP, LEVELS = 128, 4, 5
 LEARNING_RATE = 0.01

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods.deep._layers import Pointwise
-from methods.deep._parts import in_parts, rows_per_part
+from waldbench.methods.deep._layers import Pointwise
+from waldbench.methods.deep._parts import in_parts, rows_per_part
 
 HEADS = 3
 DEPTH = 3

@@ -6,8 +6,8 @@ from math import sqrt
 
 from torch import nn
 
-from imaging import Sensor
-from methods.base import Network
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network
 
 # Standard deviation of a unit normal variable cut at two standard deviations.
 TRUNCATED = 0.8796256610342398

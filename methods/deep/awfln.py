@@ -7,12 +7,12 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from imaging import Sensor
-from methods.base import Network, register
-from methods.deep._adaptive_layers import TAPS, TapWeightedConvolution
-from methods.deep._blocks import ShuffleUpscale
-from methods.deep._layers import convolution, fast_layout
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
+from waldbench.methods.deep._adaptive_layers import TAPS, TapWeightedConvolution
+from waldbench.methods.deep._blocks import ShuffleUpscale
+from waldbench.methods.deep._layers import convolution, fast_layout
+from waldbench.methods.recipes import Recipe
 
 WIDTH = 30
 

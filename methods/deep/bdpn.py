@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import Network, register
-from methods.deep._blocks import PReLUResidualBlock, ShuffleUpscale, damp_, last_of_blocks, truncated_he_, two_scales
-from methods.deep._layers import convolution, fast_layout
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
+from waldbench.methods.deep._blocks import PReLUResidualBlock, ShuffleUpscale, damp_, last_of_blocks, truncated_he_, two_scales
+from waldbench.methods.deep._layers import convolution, fast_layout
+from waldbench.methods.recipes import Recipe
 
 WIDTH, BLOCKS, SLOPE = 64, 10, 0.2
 

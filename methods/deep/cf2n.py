@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import Network, register
-from methods.deep._adaptive import adaptive_conv, padding_positions, shared_adaptive_conv
-from methods.deep._layers import (
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
+from waldbench.methods.deep._adaptive import adaptive_conv, padding_positions, shared_adaptive_conv
+from waldbench.methods.deep._layers import (
     AdaptiveWeightedFusion,
     DilatedDepthwise,
     HeadResidualBlock,
@@ -28,7 +28,7 @@ from methods.deep._layers import (
     mean,
     planes,
 )
-from methods.recipes import Recipe
+from waldbench.methods.recipes import Recipe
 
 TAPS = 3
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._layers import convolution, planes
-from methods.deep._ratio_four import RatioFourNetwork
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._layers import convolution, planes
+from waldbench.methods.deep._ratio_four import RatioFourNetwork
+from waldbench.methods.recipes import Recipe
 
 WIDTH, BLOCKS = 64, 6
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._blocks import OfficialNetwork
-from methods.deep._deep_prior import fit_prior
-from methods.deep._layers import convolution, fast_layout
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._blocks import OfficialNetwork
+from waldbench.methods.deep._deep_prior import fit_prior
+from waldbench.methods.deep._layers import convolution, fast_layout
+from waldbench.methods.recipes import Recipe
 
 WIDTH, SQUEEZED, BLOCKS = 64, 4, 4
 LAYERS = ("first", "second", "squeeze", "expand", "place")

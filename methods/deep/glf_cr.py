@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._blocks import OfficialNetwork
-from methods.deep._layers import convolution
-from methods.deep._windows import join, partition, relative_positions, shift_mask
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._blocks import OfficialNetwork
+from waldbench.methods.deep._layers import convolution
+from waldbench.methods.deep._windows import join, partition, relative_positions, shift_mask
+from waldbench.methods.recipes import Recipe
 
 WIDTH, GROWTH, STAGES, DENSE = 96, 48, 6, 5
 WINDOW, HEADS, EXPANSION = 8, 8, 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from imaging import Sensor
-from methods.base import Network, register
-from methods.deep._blocks import bicubic
-from methods.deep._layers import convolution, fast_layout
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
+from waldbench.methods.deep._blocks import bicubic
+from waldbench.methods.deep._layers import convolution, fast_layout
+from waldbench.methods.recipes import Recipe
 
 WIDTH, STAGES = 64, 8
 

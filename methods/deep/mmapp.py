@@ -6,14 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._adaptive_layers import AdaptiveResidualBlock, LocalAdaptiveConvolution, TapWeightedConvolution, global_taps
-from methods.deep._blocks import ShuffleUpscale, bicubic
-from methods.deep._layers import Pointwise, convolution, fast_layout
-from methods.deep._mixed_attention import MixedAttention
-from methods.deep._ratio_four import RatioFourNetwork, lecun_normal
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._adaptive_layers import (
+    AdaptiveResidualBlock,
+    LocalAdaptiveConvolution,
+    TapWeightedConvolution,
+    global_taps,
+)
+from waldbench.methods.deep._blocks import ShuffleUpscale, bicubic
+from waldbench.methods.deep._layers import Pointwise, convolution, fast_layout
+from waldbench.methods.deep._mixed_attention import MixedAttention
+from waldbench.methods.deep._ratio_four import RatioFourNetwork, lecun_normal
+from waldbench.methods.recipes import Recipe
 
 WIDTH = 32
 BLOCKS = 5

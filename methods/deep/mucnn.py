@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._blocks import ShuffleUpscale
-from methods.deep._layers import Pointwise, convolution, fast_layout
-from methods.deep._ratio_four import RatioFourNetwork, lecun_normal
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._blocks import ShuffleUpscale
+from waldbench.methods.deep._layers import Pointwise, convolution, fast_layout
+from waldbench.methods.deep._ratio_four import RatioFourNetwork, lecun_normal
+from waldbench.methods.recipes import Recipe
 
 # Training holds the parameters four times over: 2.4 GB at 102 bands, 8.4 GB at 191.
 MOST_BANDS = 128

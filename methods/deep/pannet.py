@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._blocks import OfficialNetwork, truncated_he_
-from methods.deep._layers import ResidualBlock, convolution, fast_layout, high_pass
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._blocks import OfficialNetwork, truncated_he_
+from waldbench.methods.deep._layers import ResidualBlock, convolution, fast_layout, high_pass
+from waldbench.methods.recipes import Recipe
 
 WIDTH, BLOCKS = 32, 4
 

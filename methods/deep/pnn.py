@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._blocks import OfficialNetwork
-from methods.deep._layers import fast_layout
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._blocks import OfficialNetwork
+from waldbench.methods.deep._layers import fast_layout
+from waldbench.methods.recipes import Recipe
 
 MARGIN = 8
 

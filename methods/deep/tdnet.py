@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import register
-from methods.deep._blocks import OfficialNetwork, ShuffleUpscale
-from methods.deep._layers import Pointwise, convolution, fast_layout
-from methods.deep._ratio_four import RatioFourNetwork, lecun_normal
-from methods.deep.msdcnn import MSDCNN, MultiScaleBranch
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import register
+from waldbench.methods.deep._blocks import OfficialNetwork, ShuffleUpscale
+from waldbench.methods.deep._layers import Pointwise, convolution, fast_layout
+from waldbench.methods.deep._ratio_four import RatioFourNetwork, lecun_normal
+from waldbench.methods.deep.msdcnn import MSDCNN, MultiScaleBranch
+from waldbench.methods.recipes import Recipe
 
 WIDTH = 64
 # Our names of the guide branch's layers and those of the released weight file.

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import Network, register
-from methods.deep._layers import convolution, fast_layout
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
+from waldbench.methods.deep._layers import convolution, fast_layout
+from waldbench.methods.recipes import Recipe
 
 DEPTH = 4
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import Network, register
-from methods.deep._layers import fast_layout, reflecting
-from methods.recipes import Recipe
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
+from waldbench.methods.deep._layers import fast_layout, reflecting
+from waldbench.methods.recipes import Recipe
 
 WIDTH, EXPANSION, SQUEEZE, GROUPS, DECODERS = 128, 2, 4, 4, 5
 Norm = Callable[[int], nn.Module]

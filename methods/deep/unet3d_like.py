@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imaging import Sensor
-from methods.base import Network, register
+from waldbench.imaging import Sensor
+from waldbench.methods.base import Network, register
 
 # Halved twice.
 DATES, STEP = 4, 4

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.operators import separable
-from imaging.resampling import cubic_interpolator
-from imaging.strips import height
-from methods import Method, register
-from methods.base import nothing_to_sharpen
+from waldbench.imaging import Sensor
+from waldbench.imaging.operators import separable
+from waldbench.imaging.resampling import cubic_interpolator
+from waldbench.imaging.strips import height
+from waldbench.methods import Method, register
+from waldbench.methods.base import nothing_to_sharpen
 
 
 @register(

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from methods import Method, register
-from methods.base import nothing_to_fill
+from waldbench.imaging import Sensor
+from waldbench.methods import Method, register
+from waldbench.methods.base import nothing_to_fill
 
 
 @register(

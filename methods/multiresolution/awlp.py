@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from imaging.filters import spline_low_pass
-from imaging.resampling import imresize
-from imaging.statistics import EPS, divide, std, zero_mean
-from methods import Method, register
+from waldbench.imaging.filters import spline_low_pass
+from waldbench.imaging.resampling import imresize
+from waldbench.imaging.statistics import EPS, divide, std, zero_mean
+from waldbench.methods import Method, register
 
 
 @register(

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imaging.filters import spline_low_pass
-from imaging.operators import AxisOperator, separable
-from imaging.resampling import decimate, interp23
-from imaging.statistics import EPS, combine, divide, gram, mean, solve, std, zero_mean
-from methods import Method, register
+from waldbench.imaging.filters import spline_low_pass
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.imaging.resampling import decimate, interp23
+from waldbench.imaging.statistics import EPS, combine, divide, gram, mean, solve, std, zero_mean
+from waldbench.methods import Method, register
 
 # The paper's weights of the kernel's energy and of its gradient, and the share of its sum below which a tap counts as noise.
 ENERGY = 1e5

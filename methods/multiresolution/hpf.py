@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
-from imaging.filters import box
-from imaging.statistics import divide, std
-from methods import Method, register
+from waldbench.imaging.filters import box
+from waldbench.imaging.statistics import divide, std
+from waldbench.methods import Method, register
 
 
 @register(

@@ -5,12 +5,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.operators import AxisOperator, separable
-from imaging.resampling import interp23
-from imaging.statistics import divide, std
-from imaging.strips import height
-from methods import Method, register
+from waldbench.imaging import Sensor
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.imaging.resampling import interp23
+from waldbench.imaging.statistics import divide, std
+from waldbench.imaging.strips import height
+from waldbench.methods import Method, register
 
 # Low-pass filters of the biorthogonal 9/7 pair (Cohen, Daubechies, Feauveau, 1992): offsets 0, 1, 2 ...
 REDUCE = (0.602949018236360, 0.266864118442875, -0.078223266528990, -0.016864118442875, 0.026748757410810)

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imaging import Sensor
-from imaging.resampling import imresize
-from imaging.statistics import EPS, divide, mean, std, zero_mean
-from methods import Method, register
+from waldbench.imaging import Sensor
+from waldbench.imaging.resampling import imresize
+from waldbench.imaging.statistics import EPS, divide, mean, std, zero_mean
+from waldbench.methods import Method, register
 
 
 @register(

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import gaussian_low_pass, glp_low_pass
-from imaging.statistics import match_moments, single_band
-from methods import Method, register
-from methods.base import nothing_to_sharpen
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import gaussian_low_pass, glp_low_pass
+from waldbench.imaging.statistics import match_moments, single_band
+from waldbench.methods import Method, register
+from waldbench.methods.base import nothing_to_sharpen
 
 
 @register(

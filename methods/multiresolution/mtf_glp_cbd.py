@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from imaging.filters import glp_low_pass
-from imaging.statistics import inject, slope
-from methods import Method, register
+from waldbench.imaging.filters import glp_low_pass
+from waldbench.imaging.statistics import inject, slope
+from waldbench.methods import Method, register
 
 
 @register(

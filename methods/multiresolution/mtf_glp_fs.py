@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from imaging.filters import glp_low_pass
-from imaging.statistics import covariance, divide, inject
-from methods import Method, register
+from waldbench.imaging.filters import glp_low_pass
+from waldbench.imaging.statistics import covariance, divide, inject
+from waldbench.methods import Method, register
 
 
 @register(

@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
-from imaging.filters import gaussian_low_pass, glp_low_pass, mtf
-from imaging.statistics import EPS, combine, haze, regress
-from methods import Method, register
+from waldbench.imaging.filters import gaussian_low_pass, glp_low_pass, mtf
+from waldbench.imaging.statistics import EPS, combine, haze, regress
+from waldbench.methods import Method, register
 
 
 @register(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imaging import Sensor
-from imaging.filters import SIZE, gaussian_kernel
-from imaging.nonnegative import nonnegative
-from imaging.operators import fold
-from imaging.statistics import divide, gram
+from waldbench.imaging import Sensor
+from waldbench.imaging.filters import SIZE, gaussian_kernel
+from waldbench.imaging.nonnegative import nonnegative
+from waldbench.imaging.operators import fold
+from waldbench.imaging.statistics import divide, gram
 
 RIDGE = 1e-4
 # Low-resolution pixels mirrored at every border, more than the blur reaches; what lies beyond is met by circular wrapping.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from imaging.operators import AxisOperator
-from imaging.resampling import imresize, resizer
+from waldbench.imaging.operators import AxisOperator
+from waldbench.imaging.resampling import imresize, resizer
 
 # An upper bound of the eigenvalues of D D', D being the forward differences along rows and columns.
 BOUND = 8.0

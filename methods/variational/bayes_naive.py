@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging.filters import gaussian_low_pass, mtf_pan
-from imaging.statistics import gram, variance, zero_mean
-from methods import Method, register
-from methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
+from waldbench.imaging.filters import gaussian_low_pass, mtf_pan
+from waldbench.imaging.statistics import gram, variance, zero_mean
+from waldbench.methods import Method, register
+from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
 # Smallest share of a variance that counts as noise or as prior knowledge.
 FLOOR = 1e-4

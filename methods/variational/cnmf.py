@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging.filters import mtf, mtf_pan
-from imaging.resampling import interp23
-from imaging.sensors import generic
-from imaging.statistics import divide
-from methods import Method, register
-from methods.variational._subspace import responses
+from waldbench.imaging.filters import mtf, mtf_pan
+from waldbench.imaging.resampling import interp23
+from waldbench.imaging.sensors import generic
+from waldbench.imaging.statistics import divide
+from waldbench.methods import Method, register
+from waldbench.methods.variational._subspace import responses
 
 # Weight of the condition that abundances sum to one, as a share of the images' largest value.
 SUM_TO_ONE = 0.3

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging.filters import box
-from imaging.statistics import gram, mean, zero_mean
-from methods import Method, register
+from waldbench.imaging.filters import box
+from waldbench.imaging.statistics import gram, mean, zero_mean
+from waldbench.methods import Method, register
 
 
 @register(

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging.filters import mtf_pan
-from methods import Method, register
-from methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
+from waldbench.imaging.filters import mtf_pan
+from waldbench.methods import Method, register
+from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
 
 @register(

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imaging.resampling import imresize
-from imaging.statistics import divide, gram, mean
-from methods import Method, register
+from waldbench.imaging.resampling import imresize
+from waldbench.imaging.statistics import divide, gram, mean
+from waldbench.methods import Method, register
 
 # Daubechies' four-tap filters of an undecimated transform.
 LOW = tuple(tap / (4 * sqrt(2)) for tap in (1 + sqrt(3), 3 + sqrt(3), 3 - sqrt(3), 1 - sqrt(3)))

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from imaging.operators import AxisOperator, separable
-from imaging.resampling import imresize
-from imaging.statistics import divide, gram
-from methods import Method, register
+from waldbench.imaging.operators import AxisOperator, separable
+from waldbench.imaging.resampling import imresize
+from waldbench.imaging.statistics import divide, gram
+from waldbench.methods import Method, register
 
 # Smoothness of every component, tuned by the authors for WorldView-3 and for GeoEye-1 (four bands).
 EIGHT = (6.03425034e-7, 2.245365227623e-3, 1.23865525036e-4, 4.160835851678272, 1.105372103739908)

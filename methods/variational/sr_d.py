@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imaging.filters import mtf
-from imaging.resampling import decimate, imresize
-from imaging.statistics import gram, match_moments
-from methods import Method, register
-from methods.variational._pursuit import BLOCK, Dictionary, pursue
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.resampling import decimate, imresize
+from waldbench.imaging.statistics import gram, match_moments
+from waldbench.methods import Method, register
+from waldbench.methods.variational._pursuit import BLOCK, Dictionary, pursue
 
 # Principal bands weaker than this share of the strongest one are rounding noise.
 NEGLIGIBLE = 1e-6

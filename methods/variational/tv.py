@@ -6,11 +6,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from imaging.filters import gaussian_low_pass
-from imaging.nonnegative import nonnegative
-from imaging.statistics import divide, gram
-from methods import Method, register
-from methods.variational._tv_solver import Problem, Solver, as_in_toolbox
+from waldbench.imaging.filters import gaussian_low_pass
+from waldbench.imaging.nonnegative import nonnegative
+from waldbench.imaging.statistics import divide, gram
+from waldbench.methods import Method, register
+from waldbench.methods.variational._tv_solver import Problem, Solver, as_in_toolbox
 
 
 @dataclass(frozen=True)

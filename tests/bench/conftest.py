@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-import datasets
-import methods
-from bench import protocol
+from waldbench import datasets, methods
+from waldbench.bench import protocol
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "bench" / "toy_plugin.py"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.store import Cell, Store, save_arrays
+from waldbench.bench.store import Cell, Store, save_arrays
 
 PROTOCOL = "quick-0123abcd"
 METRICS = {"reduced": ["sam", "ergas", "psnr"], "full": ["d_lambda_k", "d_s", "hqnr"]}

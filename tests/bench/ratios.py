@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from bench import environment
+from waldbench.bench import environment
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bench import leaderboard
-from bench.analysis import cautions
-from bench.store import Store
 from tests.bench.fake_store import SCORES, add
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis import cautions
+from waldbench.bench.store import Store
 
 HARD = np.random.default_rng(0).normal(5, 1, 9)
 

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import cli
-from bench.analysis import compare
-from bench.store import Store
 from tests.bench.fake_store import PROTOCOL, add, fail
+from waldbench.bench import cli
+from waldbench.bench.analysis import compare
+from waldbench.bench.store import Store
 
 HARD = np.random.default_rng(0).normal(5, 1, 8)
 

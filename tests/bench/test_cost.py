@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
-import methods
-from bench.cost.latency import latency
-from bench.cost.memory import peak_mib
-from bench.cost.summary import example, measure, parameters
-from imaging import sensors
 from tests.bench.conftest import ROOT
+from waldbench import methods
+from waldbench.bench.cost.latency import latency
+from waldbench.bench.cost.memory import peak_mib
+from waldbench.bench.cost.summary import example, measure, parameters
+from waldbench.imaging import sensors
 
 
 def test_example_rounds_up_to_the_ratio():
@@ -52,7 +52,7 @@ def test_latency_has_a_spread_and_puts_the_threads_back():
 
 
 def test_a_slow_call_needs_no_warm_up(monkeypatch):
-    monkeypatch.setattr("bench.cost.latency.SLOW_MS", 0.0)
+    monkeypatch.setattr("waldbench.bench.cost.latency.SLOW_MS", 0.0)
     seen = []
     assert latency(lambda: seen.append(1), torch.device("cpu"), seconds=0).repeats == len(seen) == 3
 
@@ -65,7 +65,7 @@ def test_fixed_parameters_are_told_apart():
 
 FAULTS = """
 import resource, torch
-from bench.cost.memory import keep_freed_memory
+from waldbench.bench.cost.memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(10):

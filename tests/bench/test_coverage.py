@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.analysis import coverage
-from bench.evaluation import score
-from bench.protocol import load
-from bench.store import Cell, Store
-from datasets.simulated.sentinel_twin import SentinelTwin
-from imaging import Scene
+from waldbench.bench.analysis import coverage
+from waldbench.bench.evaluation import score
+from waldbench.bench.protocol import load
+from waldbench.bench.store import Cell, Store
+from waldbench.datasets.simulated.sentinel_twin import SentinelTwin
+from waldbench.imaging import Scene
 
 
 def rows(shares: dict[str, float], value: float) -> list[dict[str, object]]:

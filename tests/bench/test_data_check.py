@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from bench import data_check
-from bench.data_check import ANCHORS, Anchor, check_data, exp_scores
-from catalogue import UnknownNameError
-from datasets.pancollection import WorldView3
 from tests.datasets.published import NAMES, arrays, write
+from waldbench.bench import data_check
+from waldbench.bench.data_check import ANCHORS, Anchor, check_data, exp_scores
+from waldbench.catalogue import UnknownNameError
+from waldbench.datasets.pancollection import WorldView3
 
 
 @pytest.fixture

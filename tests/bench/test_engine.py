@@ -12,19 +12,18 @@ import torch
 import yaml
 from torch import nn
 
-import bench.training.loop
-import datasets
-import methods
-from bench import protocol
-from bench.cli import main
-from bench.errors import TrainingDivergedError, UsageError
-from bench.training import course, validation
-from bench.training.loop import train
-from bench.training.tuning import Tuning, deterministic
-from imaging import sensors
-from methods.base import Network
-from methods.recipes import Recipe
+import waldbench.bench.training.loop
 from tests.bench.conftest import PLUGIN, ROOT
+from waldbench import datasets, methods
+from waldbench.bench import protocol
+from waldbench.bench.cli import main
+from waldbench.bench.errors import TrainingDivergedError, UsageError
+from waldbench.bench.training import course, validation
+from waldbench.bench.training.loop import train
+from waldbench.bench.training.tuning import Tuning, deterministic
+from waldbench.imaging import sensors
+from waldbench.methods.base import Network
+from waldbench.methods.recipes import Recipe
 
 CPU = torch.device("cpu")
 
@@ -109,7 +108,7 @@ class Dropping(Network):
 
 def test_random_layers_resume_bit_for_bit(toy_fields, tmp_path, monkeypatch):
     straight, _ = _train(toy_fields, tmp_path / "a", _new(Dropping))
-    monkeypatch.setattr(bench.training.loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(waldbench.bench.training.loop, "CHECKPOINT_SECONDS", 0.0)
 
     def crash(event):
         if event.get("step") == 6:

@@ -8,11 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-import datasets
-import methods
-import metrics
-from bench.evaluation import KEPT_SIDE, MethodOutputError, compact, evaluate, reference_images, score
-from methods.base import Method
+from waldbench import datasets, methods, metrics
+from waldbench.bench.evaluation import KEPT_SIDE, MethodOutputError, compact, evaluate, reference_images, score
+from waldbench.methods.base import Method
 
 CPU = torch.device("cpu")
 

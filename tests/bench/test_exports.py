@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from bench import exports, leaderboard
-from bench.store import Store
 from tests.bench.fake_store import PROTOCOL, add, fail
+from waldbench.bench import exports, leaderboard
+from waldbench.bench.store import Store
 
 
 def test_benchopt_columns_hold_seeds_times_and_objectives(tmp_path):

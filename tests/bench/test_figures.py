@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench import leaderboard, reports
-from bench.analysis.samples import samples
-from bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot, style, writer
-from bench.store import Store, load_arrays, save_arrays
-from imaging import sensors
-from imaging.filters import gaussian_kernel
 from tests.bench.fake_store import PROTOCOL, SCORES, add, add_images, fail
+from waldbench.bench import leaderboard, reports
+from waldbench.bench.analysis.samples import samples
+from waldbench.bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot, style, writer
+from waldbench.bench.store import Store, load_arrays, save_arrays
+from waldbench.imaging import sensors
+from waldbench.imaging.filters import gaussian_kernel
 
 NAME = f"{PROTOCOL}_wv2-simulated"
 

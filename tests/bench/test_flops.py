@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-import methods
-from bench.cost.flops import OperationCounter
-from bench.cost.summary import count, parameters
-from imaging import sensors
 from tests.bench.baselines import PUBLISHED, printed
+from waldbench import methods
+from waldbench.bench.cost.flops import OperationCounter
+from waldbench.bench.cost.summary import count, parameters
+from waldbench.imaging import sensors
 
 N = 64 * 64
 

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.cli import main
-from bench.cost import grid, machine, tables
-from bench.store import Store
 from tests.bench.conftest import PLUGIN
+from waldbench.bench.cli import main
+from waldbench.bench.cost import grid, machine, tables
+from waldbench.bench.store import Store
 
 TASK = grid.Task("toy-net", "qb", (16, 32), ("fp32", "bf16"))
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-import methods
-from bench import protocol
-from bench.cli import main
-from bench.errors import UsageError
-from bench.experiment import SELECTION, Settings, expand_methods
-from bench.planning import dataset_options
-from bench.training.batches import Batches
-from datasets.base import DatasetError, Split
-from imaging import Scene, sensors
+from waldbench import methods
+from waldbench.bench import protocol
+from waldbench.bench.cli import main
+from waldbench.bench.errors import UsageError
+from waldbench.bench.experiment import SELECTION, Settings, expand_methods
+from waldbench.bench.planning import dataset_options
+from waldbench.bench.training.batches import Batches
+from waldbench.datasets.base import DatasetError, Split
+from waldbench.imaging import Scene, sensors
 
 
 class Patches(Split):

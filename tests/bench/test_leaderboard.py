@@ -4,10 +4,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import leaderboard
-from bench.analysis.statistics import summarise
-from bench.store import Store
 from tests.bench.fake_store import PROTOCOL, SCORES, add, fail
+from waldbench.bench import leaderboard
+from waldbench.bench.analysis.statistics import summarise
+from waldbench.bench.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs" / "results.md"
 

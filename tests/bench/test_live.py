@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from bench.live import Live
-from bench.store import Cell
+from waldbench.bench.live import Live
+from waldbench.bench.store import Cell
 
 JOB = SimpleNamespace(cell=Cell("toy-1", "toy-simulated", "toy-net", 42))
 EVENT = {"step": 4, "steps": 12, "epoch": 2, "epochs": 4, "loss": 0.05}

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-import metrics
-from bench import protocol
-from bench.errors import UsageError
+from waldbench import metrics
+from waldbench.bench import protocol
+from waldbench.bench.errors import UsageError
 
 
 @pytest.mark.parametrize("name", protocol.presets())

@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.cli import main
 from tests.bench.conftest import PLUGIN, ROOT
+from waldbench.bench.cli import main
 
 RUN = ("--methods", "toy-net", "toy-copy", "--dataset", "toy")
 
@@ -121,7 +121,7 @@ def test_a_missing_gpu_is_a_wrong_request(command, capsys):
 
 def test_a_broken_plugin_is_reported_and_skipped(call, tmp_path):
     broken = tmp_path / "broken_plugin.py"
-    broken.write_text("from methods import register\n@register(\n")
+    broken.write_text("from waldbench.methods import register\n@register(\n")
     words = [sys.executable, "run_bench.py", "list", "--plugin", str(broken), str(PLUGIN)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0

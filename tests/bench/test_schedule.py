@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench import schedule
-from bench.cells import Job
-from bench.store import Cell
+from waldbench.bench import schedule
+from waldbench.bench.cells import Job
+from waldbench.bench.store import Cell
 
 
 def job(name, trains=False, device="cpu"):

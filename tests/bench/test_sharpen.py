@@ -16,9 +16,9 @@ import tifffile
 import torch
 from scipy import io
 
-import methods
-from bench.cli import main
-from imaging import interp23, sensors
+from waldbench import methods
+from waldbench.bench.cli import main
+from waldbench.imaging import interp23, sensors
 
 ROOT = Path(__file__).parents[2]
 PIXEL_SCALE = (33550, 12, 3, (0.5, 0.5, 0.0), True)
@@ -152,7 +152,7 @@ def test_interruption_leaves_nothing(tmp_path):
 
 MEASURE = """
 import resource, sys
-from bench.cli import main
+from waldbench.bench.cli import main
 
 def call(ms, pan, out):
     words = ["sharpen", "--quiet", "--methods", sys.argv[1], "--threads", "1"]

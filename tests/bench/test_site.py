@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import leaderboard, site
-from bench.site import pictures
-from bench.store import Store, load_arrays, save_arrays
 from tests.bench.fake_store import PROTOCOL, SCORES, add, add_images, fail
+from waldbench.bench import leaderboard, site
+from waldbench.bench.site import pictures
+from waldbench.bench.store import Store, load_arrays, save_arrays
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FIRST, SECOND = f"{PROTOCOL}_wv2-simulated", f"{PROTOCOL}_wv3-published"

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-import methods
-from imaging import sensors
+from waldbench import methods
+from waldbench.imaging import sensors
 
 # 46 convolutions 32 -> 32 do 1,736 M products at 64x64, CF2N 1,738 M.
 LAYERS, WIDTH = 46, 32

@@ -8,11 +8,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-import methods
-import metrics
-from imaging import Scene, interp23
-from imaging.filters import mtf
 from tests.bench.timed import SENSOR, one_thread, synthetic  # noqa: F401
+from waldbench import methods, metrics
+from waldbench.imaging import Scene, interp23
+from waldbench.imaging.filters import mtf
 
 SIZE = 512
 

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-import methods
-import metrics
-from imaging import Scene, interp23, sensors, streaming
-from imaging.filters import gaussian_kernel, mtf
-from imaging.resampling import decimate, imresize, resizer
-from imaging.statistics import match_moments
-from metrics.hypercomplex import q2n
 from tests.bench import plain, ratios
+from waldbench import methods, metrics
+from waldbench.imaging import Scene, interp23, sensors, streaming
+from waldbench.imaging.filters import gaussian_kernel, mtf
+from waldbench.imaging.resampling import decimate, imresize, resizer
+from waldbench.imaging.statistics import match_moments
+from waldbench.metrics.hypercomplex import q2n
 
 SENSOR = sensors.get("wv3")
 KERNELS = [gaussian_kernel(gain, 4).numpy() for gain in SENSOR.mtf]

@@ -1,7 +1,7 @@
 """Speed of every registered method and index, one thread, float32, WorldView-3: a guide of 128 pixels a side.
 
 `pytest tests/bench/test_speed_registry.py --benchmark-only --benchmark-json results/benchmarks/NAME.json` stores the rounds;
-`python -m bench.cost.timings A.json B.json` compares two such files, `run_bench.py report` makes `speed.csv` of them.
+`python -m waldbench.bench.cost.timings A.json B.json` compares two such files, `run_bench.py report` makes `speed.csv` of them.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-import methods
-import metrics
-from imaging import Scene
 from tests.bench.timed import SENSOR, one_thread, synthetic  # noqa: F401
+from waldbench import methods, metrics
+from waldbench.imaging import Scene
 
 SIDE = 128
 ROUNDS = 5

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-import methods
-from bench import protocol
-from bench.training.batches import Batches
-from bench.training.step import Stepper
-from bench.training.tuning import Tuning
-from datasets.base import Dataset, Split
-from datasets.hdf5 import ImageFile
-from imaging import Scene, sensors
+from waldbench import methods
+from waldbench.bench import protocol
+from waldbench.bench.training.batches import Batches
+from waldbench.bench.training.step import Stepper
+from waldbench.bench.training.tuning import Tuning
+from waldbench.datasets.base import Dataset, Split
+from waldbench.datasets.hdf5 import ImageFile
+from waldbench.imaging import Scene, sensors
 
 PATCHES, STEPS = 512, 6
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,7 +61,7 @@ def file(tmp_path_factory):
 @pytest.fixture
 def stepper(request, file, monkeypatch):
     if request.param == "file":
-        monkeypatch.setattr("bench.training.batches.MEMORY_BYTES", 0)
+        monkeypatch.setattr("waldbench.bench.training.batches.MEMORY_BYTES", 0)
     fields = protocol.load("quick").to_dict() | {"patch": 64, "batch": 16}
     torch.manual_seed(0)
     method = methods.create("fusionnet", sensor=sensors.get("wv3"))

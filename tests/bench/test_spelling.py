@@ -6,11 +6,11 @@ import csv
 
 import pytest
 
-import methods
-from bench import spelling
-from bench.errors import UsageError
-from bench.experiment import expand_methods
-from catalogue import UnknownNameError
+from waldbench import methods
+from waldbench.bench import spelling
+from waldbench.bench.errors import UsageError
+from waldbench.bench.experiment import expand_methods
+from waldbench.catalogue import UnknownNameError
 
 
 def test_a_name_keeps_its_options_in_one_order():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bench.cost import timings
+from waldbench.bench.cost import timings
 
 
 def write(path, **medians):

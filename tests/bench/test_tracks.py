@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench import cli
-from bench.errors import UsageError
-from bench.experiment import SELECTION, Settings, expand_methods
-from bench.planning import dataset_options, plan
-from bench.protocol import load
-from bench.store import Store
+from waldbench.bench import cli
+from waldbench.bench.errors import UsageError
+from waldbench.bench.experiment import SELECTION, Settings, expand_methods
+from waldbench.bench.planning import dataset_options, plan
+from waldbench.bench.protocol import load
+from waldbench.bench.store import Store
 
 
 def settings(tmp_path, **changes):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-import bench.training.loop
-import datasets
-import methods
-from bench import protocol
-from bench.errors import TrainingDivergedError
-from bench.training.batches import Batches
-from bench.training.course import plan
-from bench.training.loop import train
+import waldbench.bench.training.loop
+from waldbench import datasets, methods
+from waldbench.bench import protocol
+from waldbench.bench.errors import TrainingDivergedError
+from waldbench.bench.training.batches import Batches
+from waldbench.bench.training.course import plan
+from waldbench.bench.training.loop import train
 
 CPU = torch.device("cpu")
 
@@ -51,7 +50,7 @@ def test_an_epoch_shows_every_patch_once(toy_fields):
 def test_reading_batch_by_batch_equals_memory(toy_protocol, monkeypatch):
     split = datasets.open("toy").split("train")
     memory = Batches(split, toy_protocol, seed=1, ratio=4).batch(3)
-    monkeypatch.setattr("bench.training.batches.MEMORY_BYTES", 0)
+    monkeypatch.setattr("waldbench.bench.training.batches.MEMORY_BYTES", 0)
     lazy = Batches(split, toy_protocol, seed=1, ratio=4)
     assert lazy.memory is None
     assert all(torch.equal(a, b) for a, b in zip(memory, lazy.batch(3), strict=True))
@@ -78,7 +77,7 @@ def test_a_crash_resumes_bit_for_bit(toy_protocol, tmp_path, monkeypatch):
     dataset = datasets.open("toy")
     whole = _new()
     straight = train(whole, dataset, toy_protocol, 1, CPU, tmp_path / "a", lambda event: None)
-    monkeypatch.setattr(bench.training.loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(waldbench.bench.training.loop, "CHECKPOINT_SECONDS", 0.0)
 
     def crash(event):
         if event.get("step") == 7:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import methods
-from bench.errors import UsageError
-from bench.weights import load_weights, read_state
-from imaging import sensors
+from waldbench import methods
+from waldbench.bench.errors import UsageError
+from waldbench.bench.weights import load_weights, read_state
+from waldbench.imaging import sensors
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
 # Our key, name of the released file; QB's PanNet is misspelt there.

@@ -13,12 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import datasets
-import methods
-from bench import protocol, zoo
-from bench.errors import TrainingInterruptedError, UsageError
-from bench.zoo.build import Order, build
 from tests.bench.conftest import PLUGIN, ROOT
+from waldbench import datasets, methods
+from waldbench.bench import protocol, zoo
+from waldbench.bench.errors import TrainingInterruptedError, UsageError
+from waldbench.bench.zoo.build import Order, build
 
 CPU = torch.device("cpu")
 
@@ -70,11 +69,11 @@ def test_an_interrupted_building_keeps_its_length(order, monkeypatch):
         raise TrainingInterruptedError("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.zoo.build.train", stop)
+        patch.setattr("waldbench.bench.zoo.build.train", stop)
         with pytest.raises(TrainingInterruptedError):
             build(order, ("toy-net",), said.append)
     kept = json.loads((order.folder / ".toy-net_toy.partial" / "length.json").read_text())
-    monkeypatch.setattr("bench.zoo.build.seconds_per_step", stop)
+    monkeypatch.setattr("waldbench.bench.zoo.build.seconds_per_step", stop)
     build(order, ("toy-net",), said.append)
     assert zoo.read(order.folder / "toy-net_toy.json")["steps"] == kept["steps"]
     build(order, ("toy-net",), said.append)
@@ -91,8 +90,8 @@ def test_what_cannot_be_built_does_not_stop_the_rest(order):
 
 
 def test_networks_that_are_too_large_stay_outside(monkeypatch):
-    monkeypatch.setattr("bench.zoo.build.PARAMETERS_MAX", 10)
-    from bench.zoo.build import unfit
+    monkeypatch.setattr("waldbench.bench.zoo.build.PARAMETERS_MAX", 10)
+    from waldbench.bench.zoo.build import unfit
 
     assert "the zoo holds at most" in unfit("toy-net", datasets.open("toy"))
 
@@ -156,7 +155,7 @@ def test_changed_weights_are_a_failed_row_that_names_the_sums(shipped, call, tmp
 
 
 def test_the_command_line_builds(toy_file, tmp_path):
-    words = [sys.executable, "-m", "bench.zoo", "--dataset", "toy", "--methods", "toy-net", "--protocol", str(toy_file)]
+    words = [sys.executable, "-m", "waldbench.bench.zoo", "--dataset", "toy", "--methods", "toy-net", "--protocol", str(toy_file)]
     words += ["--budget", "0.1", "--plugin", str(PLUGIN), "--out", str(tmp_path / "zoo")]
     done = subprocess.run(words, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

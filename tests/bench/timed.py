@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from imaging import Scene, interp23, sensors
-from imaging.filters import mtf
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.imaging.filters import mtf
 
 SENSOR = sensors.get("wv3")
 

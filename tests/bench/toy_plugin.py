@@ -9,13 +9,12 @@ from pathlib import Path
 
 import torch
 
-import datasets
-import methods
-from datasets.base import Dataset, DatasetError, Split
-from imaging import Scene, interp23, sensors
-from imaging.filters import mtf
-from imaging.resampling import decimate
-from methods.base import Method, Network
+from waldbench import datasets, methods
+from waldbench.datasets.base import Dataset, DatasetError, Split
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.resampling import decimate
+from waldbench.methods.base import Method, Network
 
 
 class _Patches(Split):

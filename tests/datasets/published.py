@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import torch
 
-from imaging import interp23, sensors
-from imaging.filters import mtf
+from waldbench.imaging import interp23, sensors
+from waldbench.imaging.filters import mtf
 
 NAMES = {
     "train": "train_{}.h5",

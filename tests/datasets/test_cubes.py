@@ -9,14 +9,14 @@ import pytest
 import scipy.io
 import torch
 
-import datasets
-from bench.figures.writer import shown_bands
-from datasets.base import DatasetError
-from datasets.envi import ENDINGS, TYPES, is_envi, read_envi
-from datasets.scene import UserScene
-from imaging import sensors
-from imaging.filters import mtf
 from tests.datasets.published import smooth_noise
+from waldbench import datasets
+from waldbench.bench.figures.writer import shown_bands
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.envi import ENDINGS, TYPES, is_envi, read_envi
+from waldbench.datasets.scene import UserScene
+from waldbench.imaging import sensors
+from waldbench.imaging.filters import mtf
 
 BANDS = 20
 SHAPE = (40, 44)

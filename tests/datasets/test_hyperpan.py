@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-import datasets
-from bench.data_check import check_data
-from datasets.base import DatasetError
-from datasets.cube_facts import detect_values, model_pan
-from datasets.simulated import SimulatedTwin
-from imaging import interp23, sensors
-from imaging.filters import mtf
 from tests.datasets.published import smooth_noise, write
+from waldbench import datasets
+from waldbench.bench.data_check import check_data
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.cube_facts import detect_values, model_pan
+from waldbench.datasets.simulated import SimulatedTwin
+from waldbench.imaging import interp23, sensors
+from waldbench.imaging.filters import mtf
 
 FILES = {"wdc": "WDC", "pavia": "Pavia", "botswana": "Botswana", "fr1": "FR1"}
 
@@ -176,7 +176,7 @@ def test_broken_files_are_named(tmp_path: Path, broken: str) -> None:
 
 @pytest.mark.parametrize("place", ["train_wdc.H5", "WDC/Train_WDC.h5", "HyperPanCollection/Train_WDC.h5", "wdc/Train_WDC.h5"])
 def test_case_and_folders_do_not_matter(tmp_path: Path, place: str) -> None:
-    from datasets.hyperpan import locate
+    from waldbench.datasets.hyperpan import locate
 
     write(tmp_path / place, {"MS": np.ones(1)})
     assert locate("wdc", tmp_path) == {"train": tmp_path / place}
@@ -232,7 +232,7 @@ def test_the_twin_of_ratio_six_obeys_walds_protocol(cube_twin: SimulatedTwin) ->
 
 
 def test_the_twin_shows_leaves_and_water_vapour(monkeypatch: pytest.MonkeyPatch) -> None:
-    from datasets.simulated import infrared, spectrometer
+    from waldbench.datasets.simulated import infrared, spectrometer
 
     wdc = sensors.get("wdc")
     leaf = spectrometer.responses(wdc)[:-1] @ infrared.wide_spectra()[infrared.NAMES.index("lawn")]
@@ -245,8 +245,8 @@ def test_the_twin_shows_leaves_and_water_vapour(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_materials_keep_their_visible_spectra() -> None:
-    from datasets.simulated import infrared
-    from datasets.simulated.materials import WAVELENGTHS, all_spectra
+    from waldbench.datasets.simulated import infrared
+    from waldbench.datasets.simulated.materials import WAVELENGTHS, all_spectra
 
     assert sorted(name for names in infrared.MEMBERS.values() for name in names) == sorted(infrared.NAMES)
     wide = infrared.wide_spectra()

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-import datasets
-from datasets.base import DatasetError, Split
-from datasets.pancollection import expected_files, locate
-from imaging import interp23, sensors
 from tests.datasets.published import NAMES, arrays, write, write_all
+from waldbench import datasets
+from waldbench.datasets.base import DatasetError, Split
+from waldbench.datasets.pancollection import expected_files, locate
+from waldbench.imaging import interp23, sensors
 
 KEYS = ("wv3", "wv2", "qb", "gf2")
 REDUCED = NAMES["reduced"].format("wv3")
@@ -37,7 +37,7 @@ def twin(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(key: str, **options: object) -> SimpleNamespace:
         return SimpleNamespace(key=key, source="simulated", notices=["made up"], options=options)
 
-    monkeypatch.setitem(sys.modules, "datasets.simulated", SimpleNamespace(SimulatedTwin=make))
+    monkeypatch.setitem(sys.modules, "waldbench.datasets.simulated", SimpleNamespace(SimulatedTwin=make))
 
 
 @pytest.mark.parametrize("key", KEYS)

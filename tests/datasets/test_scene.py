@@ -11,16 +11,16 @@ import scipy.io
 import tifffile
 import torch
 
-import datasets
-from catalogue import UnknownNameError
-from datasets.base import DatasetError
-from datasets.holdout import divide
-from datasets.scene import UserScene
-from imaging import interp23, sensors
-from imaging.filters import mtf
-from imaging.resampling import decimate, imresize
-from imaging.wald import degrade
 from tests.datasets.published import smooth_noise
+from waldbench import datasets
+from waldbench.catalogue import UnknownNameError
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.holdout import divide
+from waldbench.datasets.scene import UserScene
+from waldbench.imaging import interp23, sensors
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.resampling import decimate, imresize
+from waldbench.imaging.wald import degrade
 
 REAL = Path(__file__).parents[2] / "../shared/data/ms"
 

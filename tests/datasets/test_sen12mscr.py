@@ -5,10 +5,10 @@ import pytest
 import tifffile
 import torch
 
-import datasets
-from datasets.base import DatasetError
-from datasets.sen12mscr_files import official_splits
-from imaging.filters import mtf
+from waldbench import datasets
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.sen12mscr_files import official_splits
+from waldbench.imaging.filters import mtf
 
 SIDE = 32
 KINDS = {"s1": 2, "s2": 13, "s2_cloudy": 13}

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-import datasets
-from datasets.base import DatasetError
-from datasets.simulated.clouds import draw
-from datasets.simulated.materials import NAMES
-from datasets.simulated.optics import Weather
-from datasets.simulated.sentinel_materials import TABLE
-from datasets.simulated.sentinel_twin import Chunk, SentinelTwin
-from imaging.clouds import coverage, covered
+from waldbench import datasets
+from waldbench.datasets.base import DatasetError
+from waldbench.datasets.simulated.clouds import draw
+from waldbench.datasets.simulated.materials import NAMES
+from waldbench.datasets.simulated.optics import Weather
+from waldbench.datasets.simulated.sentinel_materials import TABLE
+from waldbench.datasets.simulated.sentinel_twin import Chunk, SentinelTwin
+from waldbench.imaging.clouds import coverage, covered
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.base import SPLITS, DatasetError
-from datasets.simulated import SimulatedTwin, chunks
-from datasets.simulated.cache import file_of, load
-from datasets.simulated.chunks import SENSORS, Chunk
-from imaging import interp23
-from imaging.filters import mtf
-from imaging.resampling import decimate
+from waldbench.datasets.base import SPLITS, DatasetError
+from waldbench.datasets.simulated import SimulatedTwin, chunks
+from waldbench.datasets.simulated.cache import file_of, load
+from waldbench.datasets.simulated.chunks import SENSORS, Chunk
+from waldbench.imaging import interp23
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.resampling import decimate
 
 # Means of ms, pan and truth of the first full-resolution QuickBird image.
 RECORDED = [531.0, 553.9, 531.7]
@@ -157,7 +157,7 @@ def test_errors_say_what_to_do():
 
 def test_the_memory_of_chunks_is_bounded(twin, monkeypatch):
     split = pickle.loads(pickle.dumps(twin.split("full")))
-    monkeypatch.setattr("datasets.simulated.twin.MEMORY", 1)
+    monkeypatch.setattr("waldbench.datasets.simulated.twin.MEMORY", 1)
     assert split[[0, 1]].guide.shape[0] == 2
     assert len(split._memory) <= 1
 

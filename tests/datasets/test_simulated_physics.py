@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.simulated import materials, optics, texture
-from datasets.simulated.canvas import Box, Canvas, Palette
-from datasets.simulated.chunks import SENSORS, Chunk
-from datasets.simulated.compose import KINDS
-from datasets.simulated.render import cast_shadow
-from imaging import sensors
+from waldbench.datasets.simulated import materials, optics, texture
+from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
+from waldbench.datasets.simulated.chunks import SENSORS, Chunk
+from waldbench.datasets.simulated.compose import KINDS
+from waldbench.datasets.simulated.render import cast_shadow
+from waldbench.imaging import sensors
 
 NAMES = list(materials.NAMES)
 

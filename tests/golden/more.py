@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-import methods
-from imaging import sensors
 from tests.golden.parity import Row, scene
 from tests.golden.vectors import SUBSET, deviation, image_deviation, load
+from waldbench import methods
+from waldbench.imaging import sensors
 
 # Vector -> registry key and options; labels are inputs that the vectors bring along.
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -14,15 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import methods
-import metrics
-from imaging import Scene, interp23, sensors
-from imaging.filters import gaussian_kernel, gaussian_low_pass, mtf, mtf_pan, spline_low_pass
-from imaging.resampling import decimate, imresize
-from metrics.hypercomplex import q2n_map
-from metrics.spectral import sam
-from metrics.uiqi import sliding_uiqi
 from tests.golden.vectors import deviation, image, image_deviation, load
+from waldbench import methods, metrics
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.imaging.filters import gaussian_kernel, gaussian_low_pass, mtf, mtf_pan, spline_low_pass
+from waldbench.imaging.resampling import decimate, imresize
+from waldbench.metrics.hypercomplex import q2n_map
+from waldbench.metrics.spectral import sam
+from waldbench.metrics.uiqi import sliding_uiqi
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "parity.md"
 SENSORS = ("wv3", "qb")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import methods
-import metrics
-from imaging import Scene, interp23, sensors
-from metrics.hypercomplex import q2n_map
-from metrics.spectral import sam_map
 from tests.golden.parity import FUSED, LOOSE, METHODS, SENSORS, fused, made, scene
 from tests.golden.vectors import FULL, deviation, image, image_deviation, load, needs_full
+from waldbench import methods, metrics
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.metrics.hypercomplex import q2n_map
+from waldbench.metrics.spectral import sam_map
 
 pytestmark = needs_full
 

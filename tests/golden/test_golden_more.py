@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-import methods
-from imaging import sensors
 from tests.golden.more import CASES, TOLERANCE, fuse, worst
 from tests.golden.parity import scene
 from tests.golden.vectors import FULL, SUBSET, needs_full
+from waldbench import methods
+from waldbench.imaging import sensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imaging import interp23, sensors
-from imaging.filters import box, gaussian_kernel, gaussian_low_pass, glp_low_pass, mtf, mtf_pan, spline_low_pass
-from imaging.operators import AxisOperator, fold, separable
-from imaging.resampling import decimate, imresize
+from waldbench.imaging import interp23, sensors
+from waldbench.imaging.filters import box, gaussian_kernel, gaussian_low_pass, glp_low_pass, mtf, mtf_pan, spline_low_pass
+from waldbench.imaging.operators import AxisOperator, fold, separable
+from waldbench.imaging.resampling import decimate, imresize
 
 MODES = {"replicate": "edge", "symmetric": "symmetric", "circular": "wrap"}
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from catalogue import UnknownNameError
-from imaging import Scene, sensors
+from waldbench.catalogue import UnknownNameError
+from waldbench.imaging import Scene, sensors
 
 
 def make(b=2, c=4, h=6, w=5, ratio=4, guides=1, gt=True) -> Scene:

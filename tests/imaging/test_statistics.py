@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from imaging import statistics as verbs
-from imaging.nonnegative import nonnegative
+from waldbench.imaging import statistics as verbs
+from waldbench.imaging.nonnegative import nonnegative
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-import methods
-from imaging import interp23, sensors, streaming, strips
-from imaging.filters import mtf
-from imaging.operators import separable
-from imaging.resampling import cubic_interpolator
-from imaging.statistics import mean
+from waldbench import methods
+from waldbench.imaging import interp23, sensors, streaming, strips
+from waldbench.imaging.filters import mtf
+from waldbench.imaging.operators import separable
+from waldbench.imaging.resampling import cubic_interpolator
+from waldbench.imaging.statistics import mean
 
 STREAMED = [key for key in methods.names("ms") if methods.create(key, sensor=sensors.generic(4)).margin is not None]
 

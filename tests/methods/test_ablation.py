@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-import methods
-from imaging import sensors
-from methods.ablation import without_guide
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.ablation import without_guide
 
 
 @pytest.mark.parametrize(("key", "name"), [("pnn", "qb"), ("cf2n", "sentinel2")])

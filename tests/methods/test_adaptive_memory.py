@@ -9,9 +9,9 @@ from tests.bench.conftest import ROOT
 
 MEASURE = """
 import sys, torch, methods
-from bench.cost.memory import peak_mib
-from bench.cost.summary import example
-from imaging import sensors
+from waldbench.bench.cost.memory import peak_mib
+from waldbench.bench.cost.summary import example
+from waldbench.imaging import sensors
 torch.set_num_threads(1)
 method = methods.create(sys.argv[1], sensor=sensors.get("wv3")).eval()
 images = example(method, 512, torch.device("cpu"))

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import methods
-from imaging import sensors
-from methods.deep import _adaptive
-from methods.deep._adaptive import adaptive_conv, shared_adaptive_conv
-from methods.deep._layers import AdaptiveWeightedFusion, DilatedDepthwise, haar, high_pass, inverse_haar
-from methods.deep.cf2n import CF2N
 from tests.methods.test_deep import network, products, scene
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.deep import _adaptive
+from waldbench.methods.deep._adaptive import adaptive_conv, shared_adaptive_conv
+from waldbench.methods.deep._layers import AdaptiveWeightedFusion, DilatedDepthwise, haar, high_pass, inverse_haar
+from waldbench.methods.deep.cf2n import CF2N
 
 
 def unfolded(x, kernel, weight, bias):

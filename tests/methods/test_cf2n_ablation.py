@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import methods
-from imaging import sensors
 from tests.methods.test_deep import scene
+from waldbench import methods
+from waldbench.imaging import sensors
 
 PLUGIN = Path(__file__).parents[2] / "examples" / "cf2n_ablation.py"
 KEYS = ["cf2n-convex", "cf2n-add", "cf2n-raw", "cf2n-gap", "cf2n-split", "cf2n-filter", "cf2n-plain", "cf2n-no-skip"]

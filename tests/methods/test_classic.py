@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 import torch
 
-import methods
-from imaging import Scene, Sensor, interp23, sensors
-from imaging.filters import box, mtf
+from waldbench import methods
+from waldbench.imaging import Scene, Sensor, interp23, sensors
+from waldbench.imaging.filters import box, mtf
 
 FAMILIES = {"interpolation", "component_substitution", "multiresolution", "variational"}
 CLASSIC = [key for key in methods.names() if methods.card(key).family in FAMILIES]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-import methods
-from imaging import interp23, sensors
-from imaging.clustering import kmeans, nearest
-from imaging.resampling import imresize
-from methods.multiresolution.indusion import _expand, _reduce
-from methods.variational import _tv_solver
-from methods.variational._tv_solver import Problem, Solver
-from methods.variational.tv import SETTINGS
 from tests.methods.test_classic import fuse, make_scene
+from waldbench import methods
+from waldbench.imaging import interp23, sensors
+from waldbench.imaging.clustering import kmeans, nearest
+from waldbench.imaging.resampling import imresize
+from waldbench.methods.multiresolution.indusion import _expand, _reduce
+from waldbench.methods.variational import _tv_solver
+from waldbench.methods.variational._tv_solver import Problem, Solver
+from waldbench.methods.variational.tv import SETTINGS
 
 VARIATIONAL = [key for key in methods.names() if methods.card(key).family == "variational"]
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imaging import Scene
 from tests.methods.test_classic import CLASSIC, fuse, make_scene
+from waldbench.imaging import Scene
 
 # Not so where a regularisation has a weight of its own, and where haze is corrected band by band.
 UNITS = {"fe-hpm", "gfpca", "tv"}

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-import methods
-from datasets.sar_tracks import sensor_of
-from imaging import sensors
-from imaging.filters import box
-from methods.cloud_filling._clouds import clear_pixels
+from waldbench import methods
+from waldbench.datasets.sar_tracks import sensor_of
+from waldbench.imaging import sensors
+from waldbench.imaging.filters import box
+from waldbench.methods.cloud_filling._clouds import clear_pixels
 
 CENTRES = (443, 490, 560, 665, 705, 740, 783, 842, 865, 945, 1375, 1610, 2190)
 SENSOR = replace(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import methods
-from imaging import sensors
+from waldbench import methods
+from waldbench.imaging import sensors
 
 SHARED = Path(__file__).parents[2] / "../shared"
 KEYS = ("fusionnet", "pnn", "cf2n", "cf2n-lite")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-import methods
-from imaging import interp23, sensors
+from waldbench import methods
+from waldbench.imaging import interp23, sensors
 
 RADAR = replace(sensors.get("qb"), guide_range=((-25.0, 0.0), (-32.5, 0.0)), reflectance=10000.0)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import methods
-from imaging import sensors
-from methods.deep._blocks import two_scales
 from tests.methods.formula_weights import values
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.deep._blocks import two_scales
 
 SHARED = Path(__file__).parents[2] / "../shared"
 GOLDEN = Path(__file__).parents[1] / "golden/deep"

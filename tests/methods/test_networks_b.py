@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import methods
-from imaging import sensors
-from methods.deep._adaptive_layers import LocalAdaptiveConvolution
-from methods.deep.awfln import AdaptiveFeatureLearning
-from methods.deep.mmapp import MixedAdaptiveConvolution
 from tests.methods import formula_weights
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.deep._adaptive_layers import LocalAdaptiveConvolution
+from waldbench.methods.deep.awfln import AdaptiveFeatureLearning
+from waldbench.methods.deep.mmapp import MixedAdaptiveConvolution
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
@@ -272,5 +272,5 @@ def test_small_parts_change_nothing(key, monkeypatch):
         return torch.stack([fused.sum(), gradient.sum()])
 
     whole = result()
-    monkeypatch.setattr("methods.deep._parts.CPU_BUDGET", 5000)
+    monkeypatch.setattr("waldbench.methods.deep._parts.CPU_BUDGET", 5000)
     torch.testing.assert_close(result(), whole, rtol=1e-10, atol=1e-10)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import methods
-from imaging import sensors
-from imaging.filters import mtf
-from methods.deep._deep_prior import Degradation, HourGlass, fit_prior
-from methods.deep.hyper_dsnet import EdgeChannels
 from tests.methods.formula_weights import values
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.imaging.filters import mtf
+from waldbench.methods.deep._deep_prior import Degradation, HourGlass, fit_prior
+from waldbench.methods.deep.hyper_dsnet import EdgeChannels
 
 SHARED = Path(__file__).parents[2] / "../shared"
 GOLDEN = Path(__file__).parents[1] / "golden/deep"

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import methods
-from imaging import sensors
-from methods.deep._windows import FORBIDDEN, join, partition, relative_positions, shift_mask
-from methods.deep.glf_cr import dynamic_filter
 from tests.methods.formula_weights import values
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.deep._windows import FORBIDDEN, join, partition, relative_positions, shift_mask
+from waldbench.methods.deep.glf_cr import dynamic_filter
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 KEYS = ("dsen2-cr", "dsen2-cr-lite", "glf-cr", "uncrtaints", "unet3d-like")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-import methods
-from imaging import sensors
-from methods.base import Network
-from methods.recipes import Recipe
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.base import Network
+from waldbench.methods.recipes import Recipe
 
 # Networks of ours, or made for the benchmark as a stand-in: nobody published a training of them.
 WITHOUT = {"unet3d-like"}

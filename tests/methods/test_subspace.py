@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-import methods
-from imaging import Scene, interp23, sensors
-from imaging.filters import mtf
-from methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
-from methods.variational.hysure import _curvature, _down_adjoint, _right_adjoint, _views
+from waldbench import methods
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.imaging.filters import mtf
+from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
+from waldbench.methods.variational.hysure import _curvature, _down_adjoint, _right_adjoint, _views
 
 KEYS = ("bayes-naive", "hysure")
 

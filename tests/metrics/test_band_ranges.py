@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-import metrics
-from imaging import sensors
-from metrics.band_ranges import ergas_beyond, ergas_pan
-from metrics.spectral import ergas
 from tests.metrics.test_indices import make_scene
+from waldbench import metrics
+from waldbench.imaging import sensors
+from waldbench.metrics.band_ranges import ergas_beyond, ergas_pan
+from waldbench.metrics.spectral import ergas
 
 SENSOR = replace(sensors.generic(4), centres=(500.0, 600.0, 900.0, 2200.0), pan=(450.0, 700.0))
 

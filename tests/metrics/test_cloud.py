@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-import metrics
-from imaging import Scene, sensors
-from imaging.clouds import cloud_and_shadow, coverage
-from metrics.conventions import CLOUDS
+from waldbench import metrics
+from waldbench.imaging import Scene, sensors
+from waldbench.imaging.clouds import cloud_and_shadow, coverage
+from waldbench.metrics.conventions import CLOUDS
 
 SENSOR = sensors.get("sentinel2")
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-import metrics
-from imaging import Scene, interp23, sensors
-from metrics import conventions
-from metrics.conventions import HS, TABLE, TORCHMETRICS
 from tests.metrics.test_indices import compute, scene_for
+from waldbench import metrics
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.metrics import conventions
+from waldbench.metrics.conventions import HS, TABLE, TORCHMETRICS
 
 WAYS = [(key, name) for key, names in sorted(TABLE.items()) for name in names]
 

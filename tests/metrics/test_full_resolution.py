@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from scipy.ndimage import correlate
 from scipy.optimize import nnls
 
-from imaging import interp23, sensors
-from imaging.filters import mtf, mtf_pan
-from metrics.joint import composite, jqm, response
-from metrics.khan import d_s_k
-from metrics.local_correlation import band_correlation, d_rho
-from metrics.multiscale import mssim
-from metrics.no_reference import d_lambda_k, low_pass
-from metrics.regression import d_s_reg, rqnr
-from metrics.reprojection import r_ergas, r_q2n, r_sam, reproject
 from tests.metrics.test_indices import compute, make_scene
+from waldbench.imaging import interp23, sensors
+from waldbench.imaging.filters import mtf, mtf_pan
+from waldbench.metrics.joint import composite, jqm, response
+from waldbench.metrics.khan import d_s_k
+from waldbench.metrics.local_correlation import band_correlation, d_rho
+from waldbench.metrics.multiscale import mssim
+from waldbench.metrics.no_reference import d_lambda_k, low_pass
+from waldbench.metrics.regression import d_s_reg, rqnr
+from waldbench.metrics.reprojection import r_ergas, r_q2n, r_sam, reproject
 
 SENSOR = sensors.generic(4)
 finite = st.floats(0.3, 3.0)

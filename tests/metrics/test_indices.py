@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import metrics
-from imaging import Scene, interp23, sensors
-from imaging.filters import mtf
-from metrics.hypercomplex import _product_signs
-from metrics.uiqi import block_uiqi
+from waldbench import metrics
+from waldbench.imaging import Scene, interp23, sensors
+from waldbench.imaging.filters import mtf
+from waldbench.metrics.hypercomplex import _product_signs
+from waldbench.metrics.uiqi import block_uiqi
 
 SMALL = 40
 # Sides of the images that an index needs where that is more than SMALL.

@@ -1,0 +1,1 @@
+"""Interpolation alone: the baselines."""

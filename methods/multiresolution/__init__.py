@@ -1,0 +1,1 @@
+"""Multiresolution-analysis methods."""

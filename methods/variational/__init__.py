@@ -1,0 +1,1 @@
+"""Variational, subspace and sparse methods."""
