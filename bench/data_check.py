@@ -1,4 +1,4 @@
-"""The verb `data`: which published files are expected where, what was found, and whether it is what its authors published.
+"""What the command `data` checks: which published files are expected where, what was found, and whether it is what was published.
 
 The last is decided without any trained network: interpolation alone (EXP, the `lms` of the files) has published scores.
 """

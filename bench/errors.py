@@ -13,3 +13,7 @@ class TrainingDivergedError(RuntimeError):
 
 class TrainingInterruptedError(RuntimeError):
     """The user asked to stop; a checkpoint is on disk and the same command resumes."""
+
+
+class DistributedError(RuntimeError):
+    """A process failed alone, so that the others can no longer train with it."""

@@ -15,3 +15,12 @@ def add(files: Iterable[str]) -> None:
     for name in files:
         for package in PACKAGES:
             package.catalogue.add_file(Path(name))
+
+
+def problems() -> list[str]:
+    """One line for each plugin, file or installed package, that could not be used."""
+    found: dict[str, None] = {}
+    for package in PACKAGES:
+        package.catalogue.names()
+        found |= dict.fromkeys(package.catalogue.problems)
+    return list(found)

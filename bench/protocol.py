@@ -12,16 +12,22 @@ from typing import Any
 import yaml
 
 from waldbench.bench.errors import UsageError
+from waldbench.imaging.tracks import TRACKS
+from waldbench.methods.recipes import LOSSES, SCHEDULES
 
 PRESETS = Path(__file__).parent / "protocols"
 CHOICES = {
-    "loss": ("l1", "mse"),
-    "schedule": ("constant", "one-cycle", "milestones"),
+    "loss": tuple(LOSSES),
     "select": ("ergas", "sam"),
     "recipe": ("unified", "published"),
     "precision": ("32-true", "bf16-mixed"),
 }
-TRACKS = ("ms", "hs", "sar-cr", "sar-sharp")
+
+
+def schedules() -> tuple[str, ...]:
+    """Schedules of the learning rate whose fields a protocol has."""
+    known = {field.name for field in fields(Protocol)}
+    return tuple(name for name, schedule in SCHEDULES.items() if known.issuperset(schedule.fields))
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Protocol:
         validate_every: steps between validations; None: once an epoch.
         select: index whose mean over the validation split picks the checkpoint; see `selector`.
         holdout: share of a user's scene that is kept for testing (its right-hand side); see the scene reader.
-        scoring: how images are scored, by track: "ms", "hs", "sar-cr", "sar-sharp".
+        scoring: how images are scored, by track; see `imaging.tracks`.
     """
 
     name: str
@@ -202,7 +208,7 @@ def _scoring(content: Any, name: str) -> dict[str, Scoring]:
 
 
 def _check(p: Protocol) -> None:
-    for field, choices in CHOICES.items():
+    for field, choices in (CHOICES | {"schedule": schedules()}).items():
         if getattr(p, field) not in choices:
             raise UsageError(f"protocol '{p.name}': {field} is '{getattr(p, field)}'; expected one of {', '.join(choices)}")
     if (p.steps is None) == (p.epochs is None):

@@ -53,6 +53,26 @@ class Split(ABC):
         return (self[i] for i in range(len(self)))
 
 
+def facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
+    """What a record says about its dataset.
+
+    Args:
+        name: as it was asked for.
+        dataset: None where it could not be opened; the facts are empty then.
+    """
+    if dataset is None:
+        return {"key": name, "task": "", "track": "", "sensor": "", "source": "", "fingerprint": "", "notices": []}
+    return {
+        "key": dataset.key,
+        "task": dataset.task,
+        "track": dataset.track,
+        "sensor": dataset.sensor.key,
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint,
+        "notices": list(dataset.notices),
+    }
+
+
 class Dataset(ABC):
     """Images of one sensor with splits train, valid, reduced (with gt) and full (without).
 

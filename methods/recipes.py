@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-from torch.nn import functional
+if TYPE_CHECKING:
+    from torch import Tensor
 
-CRITERIA = {"l1": functional.l1_loss, "mse": functional.mse_loss}
+# Losses by the name that protocols and recipes use: functions of torch.nn.functional, on images divided by the sensor's scale.
+LOSSES = {"l1": "l1_loss", "mse": "mse_loss"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training stands: 0-based step, number of steps, 0-based epoch."""
+
+    step: int
+    steps: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What multiplies the learning rate.
+
+    Attributes:
+        rate: learning rate from the one at the start, the recipe and the place in the training.
+        fields: of the recipe that it reads; a protocol offers a schedule if it has all of them.
+    """
+
+    rate: Callable[[float, Recipe, Place], float]
+    fields: tuple[str, ...] = ()
+
+
+def _one_cycle(start: float, recipe: Recipe, place: Place) -> float:
+    rise = max(round(recipe.warmup * place.steps), 1)
+    if place.step < rise:
+        return start * (place.step + 1) / rise
+    return start * 0.5 * (1 + math.cos(math.pi * (place.step - rise) / max(place.steps - rise, 1)))
+
+
+def _milestones(start: float, recipe: Recipe, place: Place) -> float:
+    return start * recipe.gamma ** sum(place.epoch >= epoch for epoch in recipe.milestones)
+
+
+def _every(start: float, recipe: Recipe, place: Place) -> float:
+    return max(start * recipe.gamma ** (place.epoch // recipe.every), recipe.floor)
+
+
+# Schedules by the name that protocols and recipes use.
+SCHEDULES = {
+    "constant": Schedule(lambda start, _recipe, _place: start),
+    "one-cycle": Schedule(_one_cycle, ("warmup",)),
+    "milestones": Schedule(_milestones, ("milestones", "gamma")),
+    "every": Schedule(_every, ("every", "gamma", "floor")),
+}
 
 
 @dataclass(frozen=True)
@@ -54,4 +104,12 @@ class Recipe:
             KeyError: if the recipe's loss is one that the network computes itself.
         """
         inside = (..., slice(margin, -margin or None), slice(margin, -margin or None))
-        return CRITERIA[self.loss](fused[inside], gt[inside])
+        from torch.nn import functional
+
+        loss: Tensor = getattr(functional, LOSSES[self.loss])(fused[inside], gt[inside])
+        return loss
+
+    def rate(self, place: Place, bands: int) -> float:
+        """Learning rate at a place of a training on images of `bands` bands."""
+        start = self.lr * bands if self.lr_times_bands else self.lr
+        return SCHEDULES[self.schedule].rate(start, self, place)

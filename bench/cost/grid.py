@@ -20,15 +20,14 @@ import torch
 
 from waldbench import methods
 from waldbench.bench import environment
-from waldbench.bench.cost import machine, summary
+from waldbench.bench.cost import PRECISIONS, SIZES, machine, summary
 from waldbench.bench.cost.latency import latency
 from waldbench.bench.cost.memory import available_mib, keep_freed_memory, peak_mib
-from waldbench.bench.schedule import cores
-from waldbench.bench.store import write_atomically
+from waldbench.bench.environment import cores
+from waldbench.bench.files import write_atomically
 from waldbench.imaging import sensors
 from waldbench.methods.base import Method
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMS = ("eager", "compiled")
 # Of the side at which megapixels a second are told: launching operations no longer decides.
 LARGE = 2048
@@ -40,61 +39,61 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Task:
+class Measurement:
     """What is measured of one method; plain data, so that it crosses processes."""
 
     method: str
     sensor: str
-    sizes: tuple[int, ...] = (64, 256, 512, LARGE)
+    sizes: tuple[int, ...] = SIZES
     precisions: tuple[str, ...] = ("fp32",)
     forms: tuple[str, ...] = ("eager",)
     plugins: tuple[str, ...] = ()
 
 
-def measure(task: Task) -> list[Row]:
+def measure(wanted: Measurement) -> list[Row]:
     """Measure one method here and now; call it in a fresh process, or CPU memory is underestimated."""
     from waldbench.bench import plugins
 
-    plugins.add(task.plugins)
-    method = methods.create(task.method, sensor=sensors.get(task.sensor)).eval()
+    plugins.add(wanted.plugins)
+    method = methods.create(wanted.method, sensor=sensors.get(wanted.sensor)).eval()
     with torch.inference_mode():
-        rows = [*_memory(method, task, summary.CPU), *_count(method, task)]
+        rows = [*_memory(method, wanted, summary.CPU), *_count(method, wanted)]
         keep_freed_memory()
         for threads in sorted({1, cores()}):
-            rows += _times(method, task, summary.CPU, threads)
+            rows += _times(method, wanted, summary.CPU, threads)
         if torch.cuda.is_available():
-            rows += _on_gpu(method.cuda(), task, torch.device("cuda"))
+            rows += _on_gpu(method.cuda(), wanted, torch.device("cuda"))
         else:
             absent = ("latency_ms", "peak_mib", "energy_j")
-            rows += [_row(name, side, "cuda", note=NO_GPU) for side in task.sizes for name in absent]
-    shared = {"method": task.method, "sensor": task.sensor, "bands": method.sensor.count, "date": _now()}
+            rows += [_row(name, side, "cuda", note=NO_GPU) for side in wanted.sizes for name in absent]
+    shared = {"method": wanted.method, "sensor": wanted.sensor, "bands": method.sensor.count, "date": _now()}
     shared |= {"torch": torch.__version__, **environment.commit()}
     return [shared | row for row in rows]
 
 
-def _on_gpu(method: Method, task: Task, device: torch.device) -> Iterator[Row]:
-    yield from _memory(method, task, device)
-    yield from _times(method, task, device, cores())
-    for side in task.sizes:
+def _on_gpu(method: Method, wanted: Measurement, device: torch.device) -> Iterator[Row]:
+    yield from _memory(method, wanted, device)
+    yield from _times(method, wanted, device, cores())
+    for side in wanted.sizes:
         images = summary.example(method, side, device)
         joules, note = machine.energy(lambda images=images: method(*images), device)  # type: ignore[misc]
         yield _row("energy_j", side, "cuda", value=joules, note=note)
 
 
-def _count(method: Method, task: Task) -> Iterator[Row]:
+def _count(method: Method, wanted: Measurement) -> Iterator[Row]:
     for name, value in summary.parameters(method).items():
         yield _row(name, None, "", value=value)
-    for side in task.sizes:
+    for side in wanted.sizes:
         if side < LARGE:
             macs, flops = summary.count(method, side)
             yield _row("macs", side, "", value=macs)
             yield _row("flops", side, "", value=flops)
 
 
-def _memory(method: Method, task: Task, device: torch.device) -> Iterator[Row]:
+def _memory(method: Method, wanted: Measurement, device: torch.device) -> Iterator[Row]:
     """Peak memory, small sizes first; a size that would not fit, by the last one's need, is left out."""
     last: tuple[int, float] | None = None
-    for side in task.sizes:
+    for side in wanted.sizes:
         free, need = available_mib(), 0.0 if last is None else last[1] * (side / last[0]) ** 2
         if device.type == "cpu" and free is not None and need > 0.8 * free:
             yield _row("peak_mib", side, device.type, note=f"not measured: needs about {need:.0f} MiB, {free:.0f} MiB are free")
@@ -109,13 +108,13 @@ def _memory(method: Method, task: Task, device: torch.device) -> Iterator[Row]:
         yield _row("peak_mib", side, device.type, value=peak, note="" if peak is not None else "not measured: no /proc")
 
 
-def _times(method: Method, task: Task, device: torch.device, threads: int) -> Iterator[Row]:
-    for form in task.forms:
+def _times(method: Method, wanted: Measurement, device: torch.device, threads: int) -> Iterator[Row]:
+    for form in wanted.forms:
         called = torch.compile(copy.deepcopy(method)) if form == "compiled" else method
-        for precision in task.precisions:
+        for precision in wanted.precisions:
             facts: Row = {"threads": threads, "precision": precision, "form": form}
             last: tuple[int, float] | None = None
-            for side in task.sizes:
+            for side in wanted.sizes:
                 if precision != "fp32" and not method.trainable:
                     yield _row("latency_ms", side, device.type, note="float32 only", **facts)
                     continue
@@ -150,7 +149,7 @@ def _time(method: Method, called: Callable[..., Any], side: int, device: torch.d
 
 def _lower(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     lower = precision != "fp32"
-    return torch.autocast(device.type, PRECISIONS[precision]) if lower else nullcontext()
+    return torch.autocast(device.type, getattr(torch, PRECISIONS[precision])) if lower else nullcontext()
 
 
 def _row(measure: str, side: int | None, place: str, value: float | None = None, note: str = "", **facts: Any) -> Row:
@@ -167,18 +166,18 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def path(results: Path, task: Task) -> Path:
+def path(results: Path, wanted: Measurement) -> Path:
     """Where the rows of a method and sensor are stored."""
-    return results / "costs" / task.sensor / f"{task.method}.json"
+    return results / "costs" / wanted.sensor / f"{wanted.method}.json"
 
 
-def store(results: Path, task: Task, rows: list[Row]) -> None:
+def store(results: Path, wanted: Measurement, rows: list[Row]) -> None:
     """Keep rows beside earlier ones; a row of the same measure, size, machine and form replaces the old one."""
-    kept = {tuple(row.get(name) for name in KEY): row for row in [*read(path(results, task)), *rows]}
+    kept = {tuple(row.get(name) for name in KEY): row for row in [*read(path(results, wanted)), *rows]}
     found = {(row["measure"], row["place"]) for row in kept.values() if row["value"] is not None}
     current = [row for row in kept.values() if row["note"] != NO_GPU or (row["measure"], row["place"]) not in found]
     content = {"schema": 1, "rows": current}
-    write_atomically(path(results, task), json.dumps(content, indent=1, allow_nan=False).encode())
+    write_atomically(path(results, wanted), json.dumps(content, indent=1, allow_nan=False).encode())
 
 
 def read(file: Path) -> list[Row]:

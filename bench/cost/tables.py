@@ -1,4 +1,4 @@
-"""`costs.csv` and `speed.csv`: every stored row of the verb `cost`, and of pytest-benchmark files in `<results>/benchmarks`."""
+"""`costs.csv` and `speed.csv`: every stored row of the command `cost`, and of pytest-benchmark files in `benchmarks`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from waldbench.bench.cost import grid, timings
-from waldbench.bench.store import Store, write_atomically
+from waldbench.bench.files import write_atomically
+from waldbench.bench.results.store import Store
 
 
 def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
@@ -22,5 +23,5 @@ def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
 
 
 def table(root: Path) -> pd.DataFrame:
-    """All rows of the verb `cost`, one a measurement."""
+    """All rows of the command `cost`, one a measurement."""
     return pd.DataFrame([row for file in sorted((root / "costs").glob("*/*.json")) for row in grid.read(file)])

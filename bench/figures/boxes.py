@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from waldbench.bench.analysis.samples import matrix
-from waldbench.bench.columns import SPLITS, Column, data_title, index_columns
 from waldbench.bench.figures import style
+from waldbench.bench.results.columns import Column, data_title, index_columns
+from waldbench.bench.results.scores import matrix
+from waldbench.imaging.tracks import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

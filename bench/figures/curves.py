@@ -8,7 +8,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from waldbench.bench.figures import style
-from waldbench.bench.store import Cell, Record
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.store import Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,17 +26,17 @@ def draw(cells: Iterable[tuple[Cell, Record]], title: str) -> Figure | None:
     """
     from matplotlib.figure import Figure
 
-    trained = [(cell, record) for cell, record in cells if (record.get("training") or {}).get("curve")]
+    trained = [(cell, record) for cell, record in cells if record.training["curve"]]
     if not trained:
         return None
     figure = Figure(figsize=(style.PAGE_WIDTH, 2.1), layout="constrained")
-    titles = list(dict.fromkeys(str(record["method"].get("title") or cell.method) for cell, record in trained))
+    titles = list(dict.fromkeys(record.method["title"] or cell.method for cell, record in trained))
     looks = dict(zip(titles, ((colour, dash) for dash, colour in product(DASHES, style.COLOURS[1:])), strict=False))
     grid: Any = figure.subplots(1, len(PANELS))
     for axes, (name, label) in zip(grid, PANELS, strict=True):
         named: set[str] = set()
         for cell, record in trained:
-            _line(axes, name, record["training"], str(record["method"].get("title") or cell.method), looks, named)
+            _line(axes, name, record.training, record.method["title"] or cell.method, looks, named)
         axes.set(xlabel="step", ylabel=label, yscale="log")
         style.plain_log(axes.yaxis)
         axes.grid(color=style.GRID, linewidth=0.5)
@@ -51,6 +52,6 @@ def _line(axes: Axes, name: str, training: dict[str, Any], title: str, looks: di
     label = title if title not in named else "_"
     named.add(title)
     axes.plot(*zip(*points, strict=True), color=colour, linestyle=dash, linewidth=0.9, label=label)
-    best = [(step, value) for step, value in points if step == training.get("best_step")]
+    best = [(step, value) for step, value in points if step == training["best_step"]]
     if best:
         axes.plot(*best[0], "o", color=colour, markersize=3)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from waldbench.bench.figures import style
-from waldbench.bench.store import write_atomically
+from waldbench.bench.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

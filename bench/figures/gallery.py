@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from waldbench.bench.figures import style
+from waldbench.catalogue import UnknownNameError
+from waldbench.imaging import sensors
+from waldbench.imaging.tracks import Track
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Window = tuple[slice, slice]
 MAX_COLUMNS = 8
 # Methods that return lms, which is drawn from the reference.
-FLOORS = ("exp", "input-copy")
+BASELINES = ("exp", "input-copy")
 # Percentiles that become black and white.
 STRETCH = (1.0, 99.0)
 # Inches.
@@ -44,9 +48,7 @@ class Panel:
     error: Array | None = None
 
 
-def draw(
-    reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], title: str, floor: str = "EXP"
-) -> Figure:
+def draw(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], title: str, track: Track) -> Figure:
     """Draw one test image.
 
     Args:
@@ -54,16 +56,16 @@ def draw(
         fused: fused images (C, H, W) by title, in the order of the columns.
         rgb: bands shown as red, green and blue.
         title: what, from where, under which protocol.
-        floor: what `lms` is: "EXP", or the cloudy input.
+        track: tells what `lms` is called, and whether it shows clouds.
 
     Returns:
         A figure with one column each for `lms`, the methods, GT (if there is one) and the guide, and three rows: colours, zoom,
         and absolute error against gt or, without gt, difference to lms; one colour scale for all columns.
     """
-    panels = make_panels(reference, fused, rgb, floor)
-    window = busiest(_structure(reference, floor != "EXP"))
+    panels = make_panels(reference, fused, rgb, track.baseline)
+    window = busiest(_structure(reference, track.clouds))
     # Clouds would leave nothing of the scale to the methods.
-    errors = [panel.error for panel in panels if panel.error is not None and (floor == "EXP" or panel.title != floor)]
+    errors = [panel.error for panel in panels if panel.error is not None and (not track.clouds or panel.title != track.baseline)]
     peak = (float(np.percentile(np.stack(errors), 99.5)) if errors else 0.0) or 1.0
     labels = ERRORS_REDUCED if "gt" in reference else ERRORS_FULL
     page = _Page(title, len(panels), panels[0].colours.shape)
@@ -120,7 +122,7 @@ class _Page:
 
 
 def make_panels(
-    reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], floor: str = "EXP"
+    reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], baseline: str = "EXP"
 ) -> list[Panel]:
     """The columns of a figure, stretched alike."""
     gt, lms, guide = reference.get("gt"), reference["lms"], reference["guide"]
@@ -131,7 +133,7 @@ def make_panels(
         difference = np.abs(image.astype(np.float32) - target).mean(0) if error else None
         return Panel(title, np.clip((image[list(rgb)].transpose(1, 2, 0) - low) / (high - low), 0, 1), difference)
 
-    panels = [panel(floor, lms, gt is not None), *(panel(title, image, True) for title, image in fused.items())]
+    panels = [panel(baseline, lms, gt is not None), *(panel(title, image, True) for title, image in fused.items())]
     panels += [panel("GT", gt, False)] if gt is not None else []
     return [*panels, Panel("PAN" if len(guide) == 1 else "SAR (VV, VH)", guide_colours(guide))]
 
@@ -207,3 +209,18 @@ def overview(axis: Axes, image: Array, **options: Any) -> AxesImage:
     rows, columns = height // step * step, width // step * step
     blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step, *image.shape[2:]).mean(axis=(1, 3))
     return axis.imshow(blocks, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), **options)
+
+
+def shown_bands(key: str, bands: int) -> tuple[int, int, int]:
+    """Bands shown as red, green and blue for the key of a sensor; of unnamed sensors, spread over the spectrum.
+
+    The keys of users' cubes end in their own three bands, counted from 1.
+    """
+    if own := re.fullmatch(rf"cube{bands}-(\d+)-(\d+)-(\d+)", key):
+        red, green, blue = (int(number) - 1 for number in own.groups())
+        return red, green, blue
+    try:
+        sensor = sensors.get(key)
+    except UnknownNameError:
+        sensor = sensors.generic(bands)
+    return sensor.rgb if sensor.count == bands else sensors.generic(bands).rgb

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from waldbench.bench import leaderboard
-from waldbench.bench.analysis.samples import matrix
-from waldbench.bench.analysis.significance import LEVEL, Friedman, friedman
-from waldbench.bench.columns import Column, data_title, direction, headings, index_columns
 from waldbench.bench.figures import style
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.columns import Column, data_title, direction, headings, index_columns
+from waldbench.bench.results.scores import matrix
+from waldbench.bench.results.significance import LEVEL, Friedman, friedman
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from waldbench.bench import leaderboard
-from waldbench.bench.columns import Column, cost_columns, data_title, headings, index_columns, machines
 from waldbench.bench.figures import style
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.columns import (
+    Column,
+    cost_columns,
+    data_title,
+    headings,
+    index_columns,
+    machines,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

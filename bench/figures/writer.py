@@ -5,7 +5,6 @@ Every figure is written as PNG and PDF and names data source and protocol.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,14 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from waldbench.bench import leaderboard
-from waldbench.bench.analysis.samples import GROUP, data_of, samples
-from waldbench.bench.columns import data_title, headings
-from waldbench.bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot
+from waldbench.bench.figures import (
+    boxes,
+    curves,
+    details,
+    gallery,
+    ranks,
+    scatter,
+    sensor_plot,
+)
 from waldbench.bench.figures.files import Drawing, state
-from waldbench.bench.store import Cell, Record, Store
-from waldbench.catalogue import UnknownNameError
-from waldbench.imaging import sensors
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.columns import data_title, headings
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.scores import GROUP, data_of, samples
+from waldbench.bench.results.store import Cell, Store
+from waldbench.imaging import sensors, tracks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +52,7 @@ def write(store: Store, frame: pd.DataFrame | None = None, fast: bool = False) -
     """
     frame = leaderboard.build(store) if frame is None else frame
     found = samples(store)
-    cells = [(cell, record) for cell, record in store.cells() if record["status"] == "ok"]
+    cells = [(cell, record) for cell, record in store.cells() if record.ok]
     paths: list[Path] = []
     for name, part in leaderboard.groups(frame):
         good = part[part["status"] == "ok"]
@@ -74,7 +81,7 @@ def _drawings(
         yield Drawing(folder / f"{name}_{kind}", state(part, kind), partial(scatter.draw, part, kind), kind == "cost")
     yield Drawing(folder / f"{name}_boxes", state(part, here), partial(boxes.draw, part, here), True)
     yield Drawing(folder / f"{name}_ranks", state(part, here), partial(ranks.draw, part, here), False)
-    training = repr([(str(cell), record.get("training")) for cell, record in cells])
+    training = repr([(str(cell), record.training) for cell, record in cells])
     heading = f"{data_title(part)}, protocol {part.iloc[0]['protocol']}"
     yield Drawing(folder / f"{name}_training", state(training), partial(curves.draw, cells, heading), False)
 
@@ -103,8 +110,8 @@ def _images(store: Store, name: str, part: pd.DataFrame, finished: list[tuple[Ce
 def _draw(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figure:
     reference, images = read()
     wanted, fused = _choose(key, reference, images)
-    floor = "cloudy" if part.iloc[0]["track"] == "sar-cr" else "EXP"
-    return gallery.draw(wanted, fused, shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key), floor)
+    shown = gallery.shown_bands(part.iloc[0]["sensor"], len(wanted["lms"]))
+    return gallery.draw(wanted, fused, shown, _heading(part, key), tracks.shown(part.iloc[0]["track"]))
 
 
 def _draw_detail(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figure | None:
@@ -114,7 +121,7 @@ def _draw_detail(part: pd.DataFrame, key: str, read: Callable[[], Kept]) -> Figu
     best = dict(list(reversed(fused.items()))[:2])
     if "gt" not in wanted or not best:
         return None
-    return details.draw(wanted, best, shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key))
+    return details.draw(wanted, best, gallery.shown_bands(part.iloc[0]["sensor"], len(wanted["lms"])), _heading(part, key))
 
 
 def _choose(key: str, reference: Arrays, images: dict[str, Arrays]) -> tuple[Arrays, Arrays]:
@@ -130,8 +137,8 @@ def _heading(part: pd.DataFrame, key: str) -> str:
 
 
 def _cells(part: pd.DataFrame, cells: list[Cell]) -> dict[str, Cell]:
-    """One finished cell a method by title, the best method last, next to the ground truth; without the floors."""
-    wanted = part[~part["method"].isin(gallery.FLOORS)][::-1]
+    """One finished cell a method by title, the best method last, next to the ground truth; without the baselines."""
+    wanted = part[~part["method"].isin(gallery.BASELINES)][::-1]
     finished: dict[str, Cell] = {}
     for cell in cells:
         finished.setdefault(cell.method, cell)
@@ -142,21 +149,6 @@ def _unique(part: pd.DataFrame, method: str) -> str:
     """Title of a method, its key where two methods share a title."""
     title = str(part.loc[part["method"] == method, "title"].iloc[0])
     return title if (part["title"] == title).sum() == 1 else method
-
-
-def shown_bands(key: str, bands: int) -> tuple[int, int, int]:
-    """Bands shown as red, green and blue for the key of a sensor; of unnamed sensors, spread over the spectrum.
-
-    The keys of users' cubes end in their own three bands, counted from 1.
-    """
-    if own := re.fullmatch(rf"cube{bands}-(\d+)-(\d+)-(\d+)", key):
-        red, green, blue = (int(number) - 1 for number in own.groups())
-        return red, green, blue
-    try:
-        sensor = sensors.get(key)
-    except UnknownNameError:
-        sensor = sensors.generic(bands)
-    return sensor.rgb if sensor.count == bands else sensors.generic(bands).rgb
 
 
 def _keys(path: Path) -> list[str]:

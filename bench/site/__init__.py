@@ -18,13 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from waldbench.bench import leaderboard
-from waldbench.bench.analysis.samples import samples
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.scores import samples
+from waldbench.bench.results.store import Store
 from waldbench.bench.site import cards, model, pictures
-from waldbench.bench.store import Store
+from waldbench.imaging.tracks import TASKS
 
 HERE = Path(__file__).parent
-TASKS = {"ms": "Multispectral", "hs": "Hyperspectral", "sar": "SAR and optical"}
 Context = dict[str, Any]
 
 

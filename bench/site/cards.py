@@ -8,9 +8,11 @@ import pandas as pd
 import yaml
 
 from waldbench import metrics
-from waldbench.bench.columns import SPLITS, headings, index_columns
-from waldbench.bench.store import Cell, Record
+from waldbench.bench.results.columns import headings, index_columns
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.store import Cell
 from waldbench.catalogue import UnknownNameError
+from waldbench.imaging.tracks import SPLITS
 
 Context = dict[str, Any]
 Members = dict[str, list[tuple[Cell, Record]]]
@@ -24,8 +26,8 @@ def facts(part: pd.DataFrame, members: Members) -> Context:
         members: cells of each method, see `bench.site.model.members`.
     """
     records = [record for pairs in members.values() for _, record in pairs]
-    notices = dict.fromkeys(str(notice) for record in records for notice in record["dataset"].get("notices") or ())
-    content: Context = next((record["protocol"].get("content") for record in records if record["protocol"].get("content")), {})
+    notices = dict.fromkeys(notice for record in records for notice in record.dataset["notices"])
+    content: Context = next((record.protocol["content"] for record in records if record.protocol["content"]), {})
     return {
         "cards": [_card(row, members[row["method"]]) for _, row in part.iterrows()],
         "provenance": [_origin(cell, record) for pairs in members.values() for cell, record in pairs],
@@ -36,7 +38,7 @@ def facts(part: pd.DataFrame, members: Members) -> Context:
 
 
 def _card(row: pd.Series, pairs: list[tuple[Cell, Record]]) -> Context:
-    card = max(pairs, key=lambda pair: str(pair[1].get("date", "")))[1]["method"]
+    card = max(pairs, key=lambda pair: pair[1].date)[1].method
     words = ("summary", "paper", "doi", "licence", "faithful", "year")
     return {
         "method": row["method"],
@@ -49,23 +51,22 @@ def _card(row: pd.Series, pairs: list[tuple[Cell, Record]]) -> Context:
 
 def _origin(cell: Cell, record: Record) -> Context:
     """Where one cell comes from; what was not recorded is empty."""
-    place, cost, data = record.get("environment") or {}, record.get("cost") or {}, record["dataset"]
-    commit = str(place.get("commit") or "")
-    machine = [place.get("processor"), f"{place['threads']} threads" if place.get("threads") else "", cost.get("cuda_device")]
+    place, commit = record.environment, record.environment["commit"]
+    machine = [place["processor"], f"{place['threads']} threads" if place["threads"] else "", record.cost["cuda_device"]]
     return {
-        "title": record["method"].get("title") or cell.method,
+        "title": record.method["title"] or cell.method,
         "method": cell.method,
         "seed": cell.seed,
-        "status": record["status"],
-        "reason": record.get("reason") or "",
-        "date": str(record.get("date") or "")[:19].replace("T", " "),
-        "commit": f"{commit}-dirty" if commit and place.get("dirty") else commit,
+        "status": record.status,
+        "reason": record.reason,
+        "date": record.date[:19].replace("T", " "),
+        "commit": f"{commit}-dirty" if commit and place["dirty"] else commit,
         "machine": ", ".join(str(part) for part in machine if part),
-        "device": str(place.get("device") or ""),
-        "torch": str(place.get("torch") or ""),
-        "fingerprint": str(data.get("fingerprint") or ""),
-        "recipe": str(record.get("recipe") or ""),
-        "weights": str(record.get("weights") or ""),
+        "device": place["device"],
+        "torch": place["torch"],
+        "fingerprint": record.dataset["fingerprint"],
+        "recipe": record.recipe or "",
+        "weights": record.weights or "",
         "path": cell.path.as_posix(),
     }
 

@@ -7,12 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from waldbench.bench import leaderboard
-from waldbench.bench.analysis.cautions import cautions, letters
-from waldbench.bench.analysis.samples import GROUP, data_of
-from waldbench.bench.analysis.statistics import per_image
-from waldbench.bench.columns import (
-    SPLITS,
+from waldbench.bench.figures import style
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.cautions import cautions, letters
+from waldbench.bench.results.columns import (
     Column,
     cost_columns,
     counts,
@@ -23,8 +21,11 @@ from waldbench.bench.columns import (
     places,
     sensor_title,
 )
-from waldbench.bench.figures import style
-from waldbench.bench.store import Cell, Record
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.scores import GROUP, data_of
+from waldbench.bench.results.statistics import per_image
+from waldbench.bench.results.store import Cell
+from waldbench.imaging.tracks import SPLITS
 
 # Columns that wait in the column menu until they are asked for.
 TUCKED_AWAY = ("macs_256", "peak_mib_512", "train_s")

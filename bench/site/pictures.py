@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from waldbench.bench import leaderboard
-from waldbench.bench.columns import SPLITS
 from waldbench.bench.figures import gallery
-from waldbench.bench.figures.writer import shown_bands
-from waldbench.bench.store import Cell, Record, Store
+from waldbench.bench.figures.gallery import shown_bands
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.store import Cell, Store
+from waldbench.imaging import tracks
+from waldbench.imaging.tracks import SPLITS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Titles of the images that are no method's.
@@ -36,7 +38,7 @@ SHARE = 0.15
 CODE = hashlib.sha256(Path(__file__).read_bytes() + Path(gallery.__file__).read_bytes()).hexdigest()
 
 
-class Scene:
+class Reference:
     """Reference images of one kept test image, and the stretch and colour scale that hold for all its pictures."""
 
     def __init__(self, images: dict[str, Array], rgb: tuple[int, int, int]) -> None:
@@ -86,13 +88,13 @@ def write(
     shots = []
     for key in _keys(source):
         shelf = _Shelf(key, folder, before, source)
-        scene = Scene(shelf.references(), shown_bands(str(row["sensor"]), shelf.bands))
-        names = REFERENCES | ({"lms": "Cloudy image"} if row["track"] == "sar-cr" else {})
+        scene = Reference(shelf.references(), shown_bands(str(row["sensor"]), shelf.bands))
+        names = REFERENCES | {"lms": tracks.shown(row["track"]).baseline_picture}
         pictures = [shelf.place(name, names[name], source, scene, f"{key}-{name}") for name in scene.images]
         pictures += [
             shelf.place(method, titles[method], path, scene, key) | {"seed": cells[method].seed}
             for method, path in files.items()
-            if method not in gallery.FLOORS and _shape(path, key) == scene.images["lms"].shape
+            if method not in gallery.BASELINES and _shape(path, key) == scene.images["lms"].shape
         ]
         shots.append(_described(key, scene) | {"pictures": pictures})
     return shots
@@ -110,7 +112,7 @@ class _Shelf:
             names = [name for name in REFERENCES if f"{self.key}-{name}" in archive.files]
             return {name: archive[f"{self.key}-{name}"] for name in names}
 
-    def place(self, name: str, title: str, path: Path, scene: Scene, array: str) -> dict[str, Any]:
+    def place(self, name: str, title: str, path: Path, scene: Reference, array: str) -> dict[str, Any]:
         stem = re.sub(r"[^\w-]+", "-", f"{self.key}-{name}", flags=re.ASCII)
         file = f"{stem}.{_state(path, self.source, scene.rgb, array)}.js"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,7 @@ class _Shelf:
         return {"name": name, "title": title, "file": file}
 
 
-def _described(key: str, scene: Scene) -> dict[str, Any]:
+def _described(key: str, scene: Reference) -> dict[str, Any]:
     split, _, index = key.partition("-")
     bands, height, width = scene.images["lms"].shape
     return {
@@ -140,7 +142,7 @@ def _described(key: str, scene: Scene) -> dict[str, Any]:
 
 
 def _finished(pairs: leaderboard.Cells) -> Cell | None:
-    return next((cell for cell, record in pairs if record["status"] == "ok"), None)
+    return next((cell for cell, record in pairs if record.ok), None)
 
 
 def _keys(path: Path) -> list[str]:

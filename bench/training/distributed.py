@@ -1,30 +1,19 @@
 """Several processes that train one network together, started by torchrun; the first one leads, the others only train.
 
-The leader plans, measures, evaluates and writes; when a cell trains it sends the others the job, and all of them run the same
-loop on their part of each batch.
+All of them run the same loop on their part of each batch.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-from waldbench.bench.errors import TrainingDivergedError, UsageError
 
 if TYPE_CHECKING:
     import torch
 
-    from waldbench.bench.cells import Job
-
 # Followers wait while the leader measures and evaluates; a process that dies is noticed by torchrun, not by this limit.
 PATIENCE = timedelta(days=1)
-
-
-class DistributedError(RuntimeError):
-    """A process failed alone, so that the others can no longer train with it."""
 
 
 def size() -> int:
@@ -78,41 +67,9 @@ def broadcast(value: Any) -> Any:
     return box[0]
 
 
-@contextmanager
-def together(job: Job) -> Iterator[None]:
-    """Training with the followers, which join here.
-
-    Raises:
-        DistributedError: if this process failed in a way that the others cannot know of.
-    """
-    if size() == 1:
-        yield
-        return
-    broadcast(job)
-    try:
-        yield
-    except (TrainingDivergedError, UsageError):  # every process finds out alike
-        raise
-    except Exception as error:
-        raise DistributedError(f"process {rank()} of {size()} failed alone: {type(error).__name__}: {error}") from error
-
-
-def dismiss() -> None:
-    """Tell the followers that there is no further job."""
-    broadcast(None)
-    finish()
-
-
 def finish() -> None:
     """Leave the other processes."""
     import torch
 
     if size() > 1 and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-
-
-def jobs() -> Iterator[Job]:
-    """What a follower is asked to join, until it is dismissed."""
-    while (job := broadcast(None)) is not None:
-        yield job
-    finish()

@@ -23,8 +23,8 @@ from waldbench.bench.protocol import Protocol
 from waldbench.bench.training import checkpoint, distributed, validation
 from waldbench.bench.training.batches import Batch
 from waldbench.bench.training.checkpoint import Progress
+from waldbench.bench.training.execution import Execution, deterministic
 from waldbench.bench.training.step import Stepper
-from waldbench.bench.training.tuning import Tuning, deterministic
 from waldbench.datasets.base import Dataset, Split
 from waldbench.methods.base import Method
 
@@ -40,7 +40,7 @@ def train(
     device: torch.device,
     scratch: Path,
     report: Report,
-    tuning: Tuning | None = None,
+    execution: Execution | None = None,
 ) -> Progress:
     """Train `method` in place and leave it with the weights of its best validation.
 
@@ -52,16 +52,16 @@ def train(
         device: where to train.
         scratch: folder for `checkpoint.pt` and `tensorboard/`; a checkpoint found there is resumed.
         report: called with a dictionary (step, steps, epoch, loss, ergas, sam) as the training goes on.
-        tuning: compilation, memory layout, determinism.
+        execution: compilation, memory layout, determinism.
 
     Raises:
         TrainingInterruptedError: on Ctrl-C, after a checkpoint.
         TrainingDivergedError: if the loss is not finite; the message names the step, and the last good checkpoint is kept.
         UsageError: if the protocol asks for the published recipe of a network that has none.
     """
-    tuning = tuning or Tuning()
-    with deterministic(tuning.deterministic):
-        return _Trainer(method, dataset, protocol, seed, device, scratch, report, tuning).run()
+    execution = execution or Execution()
+    with deterministic(execution.deterministic):
+        return _Trainer(method, dataset, protocol, seed, device, scratch, report, execution).run()
 
 
 class _Trainer:
@@ -74,17 +74,17 @@ class _Trainer:
         device: torch.device,
         scratch: Path,
         report: Report,
-        tuning: Tuning,
+        execution: Execution,
     ) -> None:
         self.method, self.dataset, self.protocol, self.report = method, dataset, protocol, report
-        self.stepper = Stepper(method, dataset, protocol, seed, device, tuning)
+        self.stepper = Stepper(method, dataset, protocol, seed, device, execution)
         self.fabric, self.batches = self.stepper.fabric, self.stepper.batches
         self.valid: Split = dataset.split("valid")
         self.select = protocol.selector(dataset.track)
-        self.steps = self.stepper.course.steps
+        self.steps = self.stepper.schedule.steps
         self.path, self.log_folder = scratch / "checkpoint.pt", scratch / "tensorboard"
         self.identity = {"data": dataset.fingerprint, "seed": seed, "steps": self.steps, "device": device.type}
-        self.identity["recipe"] = repr(self.stepper.course.recipe)
+        self.identity["recipe"] = repr(self.stepper.schedule.recipe)
         self.progress = Progress()
 
     def run(self) -> Progress:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from waldbench.bench.errors import TrainingDivergedError
 from waldbench.bench.protocol import Protocol
-from waldbench.bench.training import course, distributed
+from waldbench.bench.training import distributed, schedules
 from waldbench.bench.training.batches import Batch, Batches
-from waldbench.bench.training.tuning import Tuning
+from waldbench.bench.training.execution import Execution
 from waldbench.datasets.base import Dataset
 from waldbench.methods.base import Method
 
@@ -22,18 +22,18 @@ from waldbench.methods.base import Method
 class _Objective(nn.Module):
     """Network and loss in one module, so that autocast, the compiler and DDP see the whole forward pass."""
 
-    def __init__(self, method: Method, recipe: course.Course) -> None:
+    def __init__(self, method: Method, recipe: schedules.TrainingSchedule) -> None:
         super().__init__()
-        self.method, self.course = method, recipe
+        self.method, self.schedule = method, recipe
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor, gt: Tensor, epoch: int) -> Tensor:
         """Loss of a batch in digital numbers."""
-        if self.course.published:
+        if self.schedule.published:
             loss: Tensor = self.method.own_loss(ms, lms, guide, gt, epoch)  # type: ignore[operator]
             return loss
         scale = self.method.sensor.scale
         fused = self.method(ms, lms, guide).to(gt.dtype)
-        return self.course.recipe.criterion(fused / scale, gt / scale, self.method.loss_margin)
+        return self.schedule.recipe.criterion(fused / scale, gt / scale, self.method.loss_margin)
 
 
 class Stepper:
@@ -41,30 +41,30 @@ class Stepper:
 
     Attributes:
         fabric: device, precision, processes.
-        course: recipe and length.
+        schedule: recipe, length and learning rates.
         batches: of this process.
         optimiser: as Fabric wraps it.
     """
 
     def __init__(
-        self, method: Method, dataset: Dataset, protocol: Protocol, seed: int, device: torch.device, tuning: Tuning
+        self, method: Method, dataset: Dataset, protocol: Protocol, seed: int, device: torch.device, execution: Execution
     ) -> None:
         self.method, self.protocol, self.seed, self.bands = method, protocol, seed, dataset.sensor.count
         devices = {"devices": [device.index or 0] if device.type == "cuda" else 1} | distributed.fabric_options()
         self.fabric = Fabric(accelerator=device.type, precision=protocol.precision, **devices)  # type: ignore[arg-type]
         self.fabric.launch()
         split = dataset.split("train")
-        self.course = course.plan(method, protocol, min(len(split), protocol.train_images or len(split)))
-        part, size = (self.fabric.global_rank, self.fabric.world_size), self.course.recipe.batch
+        self.schedule = schedules.plan(method, protocol, min(len(split), protocol.train_images or len(split)))
+        part, size = (self.fabric.global_rank, self.fabric.world_size), self.schedule.recipe.batch
         self.batches = Batches(split, protocol, seed, dataset.sensor.ratio, size, part, pin=device.type == "cuda")
-        self.layout = tuning.memory_format(device, protocol.precision)
+        self.layout = execution.memory_format(device, protocol.precision)
         for parameter in method.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=self.layout)
-        objective: nn.Module = _Objective(method, self.course)
-        if tuning.compile:
+        objective: nn.Module = _Objective(method, self.schedule)
+        if execution.compile:
             objective.compile()
-        self.module, self.optimiser = self.fabric.setup(objective, course.optimiser(self.course.recipe, method))
+        self.module, self.optimiser = self.fabric.setup(objective, schedules.optimiser(self.schedule.recipe, method))
 
     def step(self, batch: Batch, step: int, stop: bool = False) -> tuple[float, bool]:
         """A 0-based step: mean loss of the whole batch, and whether any process was asked to stop.
@@ -74,16 +74,16 @@ class Stepper:
         """
         # Of random layers, such as drop path: a function of the step like the batch.
         torch.manual_seed((self.seed * 1_000_003 + step) * 1_009 + self.fabric.global_rank)
-        rate = self.course.rate(step, self.bands)
+        rate = self.schedule.rate(step, self.bands)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         self.module.train()
         self.optimiser.zero_grad(set_to_none=True)
-        value, asked = self._agree(self._backward(batch, self.course.epoch(step)), stop)
+        value, asked = self._agree(self._backward(batch, self.schedule.epoch(step)), stop)
         if not math.isfinite(value):
             raise TrainingDivergedError(f"loss is {value} at step {step + 1} (lr {rate:.2g})")
-        if self.course.recipe.clip is not None:
-            self.fabric.clip_gradients(self.module, self.optimiser, max_norm=self.course.recipe.clip)
+        if self.schedule.recipe.clip is not None:
+            self.fabric.clip_gradients(self.module, self.optimiser, max_norm=self.schedule.recipe.clip)
         self.optimiser.step()
         return value, asked
 
@@ -118,7 +118,7 @@ def seconds_per_step(
     Steps are taken for `limit` seconds (at least three) after two that warm up.
     """
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    stepper = Stepper(copy.deepcopy(method), dataset, protocol, seed, device, Tuning())
+    stepper = Stepper(copy.deepcopy(method), dataset, protocol, seed, device, Execution())
     for step in range(2):
         stepper.step(stepper.batches.batch(step), step)
     started, steps = clock(), 0

@@ -98,15 +98,5 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def summary(card: Card) -> str:
-    """How the weights were trained, in one line for tables."""
-    data, budget = card["dataset"], card.get("budget")
-    length = f"{card['steps']} steps of protocol {card['protocol']['name']}"
-    if budget:
-        clock = "CPU time, one thread," if budget["clock"] == "cpu" else f"time on {card['environment'].get('device', 'a GPU')}"
-        length = f"an equal budget of {budget['seconds']:g} s of {clock} for every network"
-    return f"trained on {data['key']} ({data['source']}), recipe {card['recipe']}, {length}"
-
-
 def _words(sensor: dict[str, Any]) -> str:
     return f"{sensor['key']} ({sensor['bands']} bands, ratio {sensor['ratio']})"

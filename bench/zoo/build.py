@@ -17,13 +17,13 @@ from safetensors.torch import save
 from waldbench import datasets, methods
 from waldbench.bench import environment, zoo
 from waldbench.bench.errors import TrainingInterruptedError
-from waldbench.bench.planning import dataset_facts
+from waldbench.bench.files import write_atomically
 from waldbench.bench.protocol import Protocol
-from waldbench.bench.store import write_atomically
 from waldbench.bench.training.checkpoint import Progress
 from waldbench.bench.training.loop import train
 from waldbench.bench.training.step import seconds_per_step
 from waldbench.datasets.base import Dataset
+from waldbench.datasets.base import facts as dataset_facts
 from waldbench.methods.base import Method
 
 PARAMETERS_MAX = 3_000_000

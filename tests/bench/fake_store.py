@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from waldbench.bench.store import Cell, Store, save_arrays
+from waldbench.bench.files import save_arrays
+from waldbench.bench.results.store import Cell, Store
 
 PROTOCOL = "quick-0123abcd"
 METRICS = {"reduced": ["sam", "ergas", "psnr"], "full": ["d_lambda_k", "d_s", "hqnr"]}

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from tests.bench.fake_store import SCORES, add
-from waldbench.bench import leaderboard
-from waldbench.bench.analysis import cautions
-from waldbench.bench.store import Store
+from waldbench.bench.results import cautions, leaderboard
+from waldbench.bench.results.store import Store
 
 HARD = np.random.default_rng(0).normal(5, 1, 9)
 

@@ -4,8 +4,8 @@ import pytest
 
 from tests.bench.fake_store import PROTOCOL, add, fail
 from waldbench.bench import cli
-from waldbench.bench.analysis import compare
-from waldbench.bench.store import Store
+from waldbench.bench.results import compare
+from waldbench.bench.results.store import Store
 
 HARD = np.random.default_rng(0).normal(5, 1, 8)
 

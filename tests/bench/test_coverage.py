@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from waldbench.bench.analysis import coverage
-from waldbench.bench.evaluation import score
 from waldbench.bench.protocol import load
-from waldbench.bench.store import Cell, Store
+from waldbench.bench.results import cloud_coverage
+from waldbench.bench.results.store import Cell, Store
+from waldbench.bench.run.evaluation import score
 from waldbench.datasets.simulated.sentinel_twin import SentinelTwin
 from waldbench.imaging import Scene
 
@@ -33,7 +33,7 @@ def store(tmp_path):
 
 
 def test_means_over_the_images_of_each_bin(store):
-    table = coverage.build(store)
+    table = cloud_coverage.build(store)
     assert table["coverage"].tolist() == ["0-0.1", "0.1-0.3", "0.8-1"]
     assert table["images"].tolist() == [2, 1, 1]
     assert table["mean"].tolist() == pytest.approx([2.05, 2.2, 2.95])
@@ -41,9 +41,9 @@ def test_means_over_the_images_of_each_bin(store):
 
 
 def test_the_file_is_written_where_there_are_masks_only(store, tmp_path):
-    (path,) = coverage.write(store)
-    assert list(pd.read_csv(path).columns) == coverage.COLUMNS
-    assert coverage.write(Store(tmp_path / "empty")) == []
+    (path,) = cloud_coverage.write(store)
+    assert list(pd.read_csv(path).columns) == cloud_coverage.COLUMNS
+    assert cloud_coverage.write(Store(tmp_path / "empty")) == []
 
 
 def test_a_region_without_pixels_has_no_row_and_every_row_its_coverage():

@@ -18,9 +18,9 @@ from waldbench import datasets, methods
 from waldbench.bench import protocol
 from waldbench.bench.cli import main
 from waldbench.bench.errors import TrainingDivergedError, UsageError
-from waldbench.bench.training import course, validation
+from waldbench.bench.training import schedules, validation
+from waldbench.bench.training.execution import Execution, deterministic
 from waldbench.bench.training.loop import train
-from waldbench.bench.training.tuning import Tuning, deterministic
 from waldbench.imaging import sensors
 from waldbench.methods.base import Network
 from waldbench.methods.recipes import Recipe
@@ -34,9 +34,9 @@ def _new(cls=None):
     return cls(sensor=sensor) if cls else methods.create("toy-net", sensor=sensor)
 
 
-def _train(fields, folder, method=None, report=lambda event: None, tuning=None):
+def _train(fields, folder, method=None, report=lambda event: None, execution=None):
     method = method or _new()
-    progress = train(method, datasets.open("toy"), protocol.from_dict(fields, "toy"), 1, CPU, folder, report, tuning)
+    progress = train(method, datasets.open("toy"), protocol.from_dict(fields, "toy"), 1, CPU, folder, report, execution)
     return method, progress
 
 
@@ -69,7 +69,7 @@ def test_bf16_trains_and_keeps_full_precision_weights(toy_fields, tmp_path):
 
 
 def test_the_layout_avoids_the_trap_unless_told():
-    auto, last = Tuning(), Tuning(layout="channels-last")
+    auto, last = Execution(), Execution(layout="channels-last")
     assert auto.memory_format(CPU, "bf16-mixed") == torch.contiguous_format
     assert auto.memory_format(CPU, "32-true") == torch.channels_last
     assert last.memory_format(CPU, "bf16-mixed") == torch.channels_last
@@ -125,7 +125,7 @@ def test_compiled_steps_give_the_same_weights(toy_fields, tmp_path, monkeypatch)
     original = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda self: (compiled.append(self), original(self, backend="eager"))[1])
     plain, _ = _train(toy_fields | {"steps": 4}, tmp_path / "a", _new(Dilated))
-    fast, _ = _train(toy_fields | {"steps": 4}, tmp_path / "b", _new(Dilated), tuning=Tuning(compile=True))
+    fast, _ = _train(toy_fields | {"steps": 4}, tmp_path / "b", _new(Dilated), execution=Execution(compile=True))
     assert len(compiled) == 1
     assert torch.equal(plain.conv.weight, fast.conv.weight)
 
@@ -164,23 +164,23 @@ def published(toy_fields):
 
 def test_a_published_recipe_brings_its_own_everything(published):
     pnn = methods.create("pnn", sensor=sensors.get("wv3"))
-    plan = course.plan(pnn, published, 640)
+    plan = schedules.plan(pnn, published, 640)
     assert plan.rate(0, bands=8) == pytest.approx(0.2312)
-    optimiser = course.optimiser(plan.recipe, pnn)
+    optimiser = schedules.optimiser(plan.recipe, pnn)
     assert type(optimiser).__name__ == "SGD"
     assert optimiser.param_groups[0]["momentum"] == 0.9
     apnn = methods.create("a-pnn", sensor=sensors.get("qb"))
-    groups = course.optimiser(apnn.recipe, apnn).param_groups
+    groups = schedules.optimiser(apnn.recipe, apnn).param_groups
     assert {group["factor"]: len(group["params"]) for group in groups} == {1.0: 4, 0.1: 2}
 
 
 def test_a_published_schedule_is_stretched_to_the_steps_of_the_protocol(published, toy_fields):
     drpnn = methods.create("drpnn", sensor=sensors.get("qb"))
-    plan = course.plan(drpnn, published, 640)
+    plan = schedules.plan(drpnn, published, 640)
     assert plan.steps == 12
     assert plan.epoch(6) == 250
     assert plan.rate(6) == pytest.approx(2e-4 * 0.5**8)
-    whole = course.plan(drpnn, protocol.from_dict(toy_fields | {"recipe": "published", "steps": None, "epochs": 7}, "t"), 640)
+    whole = schedules.plan(drpnn, protocol.from_dict(toy_fields | {"recipe": "published", "steps": None, "epochs": 7}, "t"), 640)
     assert whole.steps == 500 * 20
     assert whole.rate(20 * 30) == pytest.approx(1e-4)
 
@@ -190,7 +190,7 @@ def test_a_floor_and_a_limit_of_gradients(published, tmp_path):
     method = _new()
     type(method).recipe = recipe
     try:
-        plan = course.plan(method, published, 12)
+        plan = schedules.plan(method, published, 12)
         assert plan.rate(11) == 1e-4
         before = method.conv.weight.clone()
         train(method, datasets.open("toy"), published, 1, CPU, tmp_path, lambda event: None)
@@ -201,7 +201,7 @@ def test_a_floor_and_a_limit_of_gradients(published, tmp_path):
 
 def test_without_a_published_recipe_there_is_a_reason(published, toy_fields, command, capsys, tmp_path):
     with pytest.raises(UsageError, match="has no published recipe"):
-        course.plan(_new(), published, 12)
+        schedules.plan(_new(), published, 12)
     file = tmp_path / "published.yaml"
     file.write_text(yaml.safe_dump(toy_fields | {"recipe": "published", "steps": 2}))
     words = command("--methods", "toy-net", "pnn", "--dataset", "toy", "--dry-run")[2:]

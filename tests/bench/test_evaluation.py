@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from waldbench import datasets, methods, metrics
-from waldbench.bench.evaluation import KEPT_SIDE, MethodOutputError, compact, evaluate, reference_images, score
+from waldbench.bench.run.evaluation import (
+    KEPT_SIDE,
+    MethodOutputError,
+    compact,
+    evaluate,
+    reference_images,
+    score,
+)
 from waldbench.methods.base import Method
 
 CPU = torch.device("cpu")

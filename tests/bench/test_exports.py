@@ -2,8 +2,9 @@ import pandas as pd
 import pytest
 
 from tests.bench.fake_store import PROTOCOL, add, fail
-from waldbench.bench import exports, leaderboard
-from waldbench.bench.store import Store
+from waldbench.bench.reports import exports
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.store import Store
 
 
 def test_benchopt_columns_hold_seeds_times_and_objectives(tmp_path):

@@ -4,10 +4,22 @@ import pytest
 from PIL import Image
 
 from tests.bench.fake_store import PROTOCOL, SCORES, add, add_images, fail
-from waldbench.bench import leaderboard, reports
-from waldbench.bench.analysis.samples import samples
-from waldbench.bench.figures import boxes, curves, details, gallery, ranks, scatter, sensor_plot, style, writer
-from waldbench.bench.store import Store, load_arrays, save_arrays
+from waldbench.bench import reports
+from waldbench.bench.figures import (
+    boxes,
+    curves,
+    details,
+    gallery,
+    ranks,
+    scatter,
+    sensor_plot,
+    style,
+    writer,
+)
+from waldbench.bench.files import load_arrays, save_arrays
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.scores import samples
+from waldbench.bench.results.store import Store
 from waldbench.imaging import sensors
 from waldbench.imaging.filters import gaussian_kernel
 

@@ -7,7 +7,7 @@ import torch
 from tests.bench.conftest import PLUGIN
 from waldbench.bench.cli import main
 from waldbench.bench.cost import grid, machine, tables
-from waldbench.bench.store import Store
+from waldbench.bench.results.store import Store
 
 TASK = grid.Task("toy-net", "qb", (16, 32), ("fp32", "bf16"))
 

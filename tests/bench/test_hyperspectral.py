@@ -12,8 +12,8 @@ from waldbench import methods
 from waldbench.bench import protocol
 from waldbench.bench.cli import main
 from waldbench.bench.errors import UsageError
-from waldbench.bench.experiment import SELECTION, Settings, expand_methods
-from waldbench.bench.planning import dataset_options
+from waldbench.bench.run.plan import dataset_options
+from waldbench.bench.run.settings import SELECTION, Settings, expand_methods
 from waldbench.bench.training.batches import Batches
 from waldbench.datasets.base import DatasetError, Split
 from waldbench.imaging import Scene, sensors

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from tests.bench.fake_store import PROTOCOL, SCORES, add, fail
-from waldbench.bench import latex, leaderboard
-from waldbench.bench.columns import SPLITS, cost_columns, index_columns
-from waldbench.bench.store import Store
+from waldbench.bench.reports import latex
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.columns import SPLITS, cost_columns, index_columns
+from waldbench.bench.results.store import Store
 
 NAME = f"{PROTOCOL}_wv2-simulated"
 HOSTILE = 'A_b & 100% #1 $x {y} \\z ~ ^ <|> " λ Ω µ ° ± ≤ é ß Ł ż 网 \u200b \x07 ...'
@@ -203,7 +204,7 @@ def test_an_empty_store_gives_a_document_that_compiles(tmp_path):
 
 
 def test_the_notes_follow_the_convention_of_the_protocol():
-    from waldbench.bench.columns import _index
+    from waldbench.bench.results.columns import _index
 
     assert _index("sam", "dlpan").unit == "°"
     toolbox = _index("d_lambda_k", "hs-toolbox")

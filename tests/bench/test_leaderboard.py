@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from tests.bench.fake_store import PROTOCOL, SCORES, add, fail
-from waldbench.bench import leaderboard
-from waldbench.bench.analysis.statistics import summarise
-from waldbench.bench.store import Store
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.statistics import summarise
+from waldbench.bench.results.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs" / "results.md"
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from waldbench.bench.live import Live
-from waldbench.bench.store import Cell
+from waldbench.bench.results.store import Cell
+from waldbench.bench.run.progress import Live
 
 JOB = SimpleNamespace(cell=Cell("toy-1", "toy-simulated", "toy-net", 42))
 EVENT = {"step": 4, "steps": 12, "epoch": 2, "epochs": 4, "loss": 0.05}

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from waldbench.bench import schedule
-from waldbench.bench.cells import Job
-from waldbench.bench.store import Cell
+from waldbench.bench.results.store import Cell
+from waldbench.bench.run import schedule
+from waldbench.bench.run.job import Job
 
 
 def job(name, trains=False, device="cpu"):

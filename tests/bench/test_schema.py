@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench.fake_store import add
-from waldbench.bench import leaderboard
-from waldbench.bench.store import Store
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.store import Store
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "leaderboard.schema.json").read_text(encoding="utf-8"))
 FIELDS = {field["name"]: field for field in SCHEMA["fields"]}

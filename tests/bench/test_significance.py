@@ -3,7 +3,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from waldbench.bench.analysis.significance import friedman, groups, holm, images_needed, pairs, smallest_p, wilcoxon
+from waldbench.bench.results.significance import (
+    friedman,
+    groups,
+    holm,
+    images_needed,
+    pairs,
+    smallest_p,
+    wilcoxon,
+)
 
 
 def table(shifts, images=12, noise=0.01, seed=0):

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.bench.fake_store import PROTOCOL, SCORES, add, add_images, fail
-from waldbench.bench import leaderboard, site
+from waldbench.bench import site
+from waldbench.bench.files import load_arrays, save_arrays
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.store import Store
 from waldbench.bench.site import pictures
-from waldbench.bench.store import Store, load_arrays, save_arrays
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FIRST, SECOND = f"{PROTOCOL}_wv2-simulated", f"{PROTOCOL}_wv3-published"

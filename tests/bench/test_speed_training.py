@@ -12,8 +12,8 @@ import torch
 from waldbench import methods
 from waldbench.bench import protocol
 from waldbench.bench.training.batches import Batches
+from waldbench.bench.training.execution import Execution
 from waldbench.bench.training.step import Stepper
-from waldbench.bench.training.tuning import Tuning
 from waldbench.datasets.base import Dataset, Split
 from waldbench.datasets.hdf5 import ImageFile
 from waldbench.imaging import Scene, sensors
@@ -65,7 +65,7 @@ def stepper(request, file, monkeypatch):
     fields = protocol.load("quick").to_dict() | {"patch": 64, "batch": 16}
     torch.manual_seed(0)
     method = methods.create("fusionnet", sensor=sensors.get("wv3"))
-    built = Stepper(method, FileDataset(file), protocol.from_dict(fields, "speed"), 1, torch.device("cpu"), Tuning())
+    built = Stepper(method, FileDataset(file), protocol.from_dict(fields, "speed"), 1, torch.device("cpu"), Execution())
     assert (built.batches.memory is None) == (request.param == "file")
     return built
 

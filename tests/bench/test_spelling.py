@@ -7,17 +7,17 @@ import csv
 import pytest
 
 from waldbench import methods
-from waldbench.bench import spelling
 from waldbench.bench.errors import UsageError
-from waldbench.bench.experiment import expand_methods
+from waldbench.bench.run import names
+from waldbench.bench.run.settings import expand_methods
 from waldbench.catalogue import UnknownNameError
 
 
 def test_a_name_keeps_its_options_in_one_order():
-    assert spelling.canonical("gsa") == "gsa"
-    name = spelling.canonical("cf2n:iterations=2,channels=16")
-    assert name == spelling.canonical("cf2n:channels=16,iterations=2")
-    assert spelling.parse(name) == ("cf2n", {"channels": 16, "iterations": 2})
+    assert names.canonical("gsa") == "gsa"
+    name = names.canonical("cf2n:iterations=2,channels=16")
+    assert name == names.canonical("cf2n:channels=16,iterations=2")
+    assert names.parse(name) == ("cf2n", {"channels": 16, "iterations": 2})
     assert expand_methods(["tv:variant=toolbox", "tv"]) == ("tv~variant=toolbox", "tv")
 
 
@@ -32,12 +32,12 @@ def test_a_name_keeps_its_options_in_one_order():
 )
 def test_a_wrong_option_is_named(word, message):
     with pytest.raises(UsageError, match=message.replace("[", r"\[")):
-        spelling.canonical(word)
+        names.canonical(word)
 
 
 def test_an_unknown_key_is_named_without_its_options():
     with pytest.raises(UnknownNameError, match="gsa"):
-        spelling.canonical("gssa:x=1")
+        names.canonical("gssa:x=1")
 
 
 def test_options_are_found_through_constructors_that_pass_keywords_on():

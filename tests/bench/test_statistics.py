@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from waldbench.bench.analysis.statistics import FEWEST, SUMMARY, interval, per_image, summarise
+from waldbench.bench.results.statistics import FEWEST, SUMMARY, interval, per_image, summarise
 
 
 def long(values, seeds=(1,), metric="ergas"):

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from waldbench.bench.store import Cell, Store, load_arrays, save_arrays, write_atomically
+from waldbench.bench.files import load_arrays, save_arrays, write_atomically
+from waldbench.bench.results.store import Cell, Store
 
 CELL = Cell("quick-00000000", "toy-simulated", "exp", 3)
 OK = {"schema": 1, "status": "ok"}

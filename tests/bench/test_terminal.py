@@ -5,8 +5,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.bench.fake_store import SCORES, add, fail
-from waldbench.bench import leaderboard, terminal
-from waldbench.bench.store import Store
+from waldbench.bench.reports import terminal
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.store import Store
 
 WIDE = {key: [0.9 + 0.01 * number] for number, key in enumerate(["sam", "ergas", "q2n", "scc", "psnr", "ssim"])}
 WIDE |= {key: [0.1] for key in ("d_lambda_k", "d_s", "hqnr")}

@@ -4,10 +4,10 @@ import pytest
 
 from waldbench.bench import cli
 from waldbench.bench.errors import UsageError
-from waldbench.bench.experiment import SELECTION, Settings, expand_methods
-from waldbench.bench.planning import dataset_options, plan
 from waldbench.bench.protocol import load
-from waldbench.bench.store import Store
+from waldbench.bench.results.store import Store
+from waldbench.bench.run.plan import dataset_options, plan
+from waldbench.bench.run.settings import SELECTION, Settings, expand_methods
 
 
 def settings(tmp_path, **changes):

@@ -10,8 +10,8 @@ from waldbench import datasets, methods
 from waldbench.bench import protocol
 from waldbench.bench.errors import TrainingDivergedError
 from waldbench.bench.training.batches import Batches
-from waldbench.bench.training.course import plan
 from waldbench.bench.training.loop import train
+from waldbench.bench.training.schedules import plan
 
 CPU = torch.device("cpu")
 
@@ -123,8 +123,8 @@ def test_one_cycle_rises_then_falls_to_zero(toy_fields):
 
 
 def test_the_schedule_of_full_drops_once_at_epoch_100():
-    course = plan(_new(), protocol.load("full"), 9714)
-    assert course.steps == 600 * 303
-    assert course.rate(99 * 303) == pytest.approx(3e-4)
-    assert course.rate(100 * 303) == pytest.approx(2.7e-4)
-    assert course.rate(599 * 303) == pytest.approx(2.7e-4)
+    schedule = plan(_new(), protocol.load("full"), 9714)
+    assert schedule.steps == 600 * 303
+    assert schedule.rate(99 * 303) == pytest.approx(3e-4)
+    assert schedule.rate(100 * 303) == pytest.approx(2.7e-4)
+    assert schedule.rate(599 * 303) == pytest.approx(2.7e-4)

@@ -1,0 +1,48 @@
+"""The command `list`: print all keys."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+
+from waldbench.bench.commands import options as shared
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    shared.add_task(parser)
+    shared.add_plugins(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print methods, indices, datasets, sensors and protocols; returns 0."""
+    from waldbench import datasets, methods, metrics
+    from waldbench.bench import protocol
+    from waldbench.bench.screen import console
+    from waldbench.imaging import sensors
+
+    out = console()
+    rows = []
+    for key in methods.names(options.task):
+        card = methods.card(key)
+        rows.append((key, card.title, card.family.replace("_", " "), " ".join(sorted(card.tasks)), str(card.year)))
+    out.print(_table("methods", ("key", "title", "family", "tasks", "year"), rows), "")
+    cards = [metrics.card(key) for key in metrics.names()]
+    rows = [(card.key, card.title, card.arrow, " ".join(card.needs), card.summary) for card in cards]
+    out.print(_table("indices", ("key", "title", "", "needs", ""), rows), "")
+    facts = {key: datasets.card(key) for key in datasets.names(options.task)}
+    entries = [(key, card["title"], card["task"]) for key, card in facts.items()]
+    out.print(_table("datasets", ("key", "title", "task"), entries), "")
+    out.print("not available (info KEY says why)  " + " ".join(methods.catalogue.unavailable), "")
+    out.print("sensors    " + " ".join(sensors.names()))
+    out.print("protocols  " + " ".join(protocol.presets()))
+    return 0
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> object:
+    from rich.table import Table
+
+    table = Table(*columns, title=title, box=None, title_justify="left", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,1 @@
+"""Fused images as files: what `sharpen` makes."""

@@ -1,0 +1,68 @@
+"""What the numbers of one table can and cannot show, in one sentence each."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from waldbench.bench.results import leaderboard
+from waldbench.bench.results.columns import index_columns
+from waldbench.bench.results.significance import LEVEL, images_needed
+from waldbench.imaging.tracks import SPLITS
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def cautions(part: pd.DataFrame) -> list[str]:
+    """Sentences about one table of the leaderboard: what its groups mean, and what its images and seeds cannot show."""
+    good = part[part["status"] == "ok"]
+    found = [_groups(good)] if len(good) and good["rank_group"].notna().any() else []
+    few = [_few(good, split) for split in SPLITS]
+    return [sentence for sentence in (*found, *few, _one_seed(good)) if sentence]
+
+
+def letter(number: int) -> str:
+    """Letters of a group, counted from 1 on: a to z, then aa, ab, ..."""
+    before, last = divmod(number - 1, len(LETTERS))
+    return (letter(before) if before else "") + LETTERS[last]
+
+
+def letters(part: pd.DataFrame) -> list[str]:
+    """Letters of the group of each row, empty where the images cannot tell groups apart."""
+    return ["" if pd.isna(group) else letter(int(group)) for group in part["rank_group"]]
+
+
+def places_with_groups(part: pd.DataFrame) -> list[str]:
+    """Rank and group of each row, "2a"; "-" without a rank."""
+    ranks = part["rank"].astype("string").fillna("-")
+    return [f"{rank}{group}" for rank, group in zip(ranks, letters(part), strict=True)]
+
+
+def _groups(part: pd.DataFrame) -> str:
+    column = leaderboard.ranking_column(part)
+    split = str(column).partition("_")[0]
+    title = next(index.title for index in index_columns(part, split) if f"{index.name}_mean" == column)
+    images = int(part[f"images_{split}"].max())
+    return (
+        f"Methods that share a letter cannot be told apart from the best of their group ({title}, Wilcoxon's signed-rank test "
+        f"over {images} images, Holm's correction, {LEVEL:.0%} level)."
+    )
+
+
+def _few(part: pd.DataFrame, split: str) -> str:
+    """Too few images for any method to be significantly better than the others."""
+    column = leaderboard.ranking_columns(part).get(split)
+    methods = 0 if column is None else int(part[column].notna().sum())
+    images = part[f"images_{split}"].max()
+    if methods < 2 or pd.isna(images) or images >= images_needed(methods - 1):
+        return ""
+    amount = f"{int(images)} image{'s' if images > 1 else ''} at {SPLITS[split].lower()}"
+    needed = images_needed(methods - 1)
+    return f"{amount} cannot show that one of {methods} methods is better than the others (at least {needed} are needed)."
+
+
+def _one_seed(part: pd.DataFrame) -> str:
+    trained = part[(part["recipe"].fillna("") != "") & (part["seeds"] == 1)]
+    if not len(trained):
+        return ""
+    who = "One method was" if len(trained) == 1 else f"{len(trained)} methods were"
+    return f"{who} trained with one seed: how much another seed would change the numbers is unknown."

@@ -1,0 +1,149 @@
+"""The store: one folder a cell, written once, atomically; every table, figure and page is derived from it.
+
+Layout: `<root>/<protocol id>/<dataset label>/<method>/seed-<n>/` with
+
+- `record.json`: status, configuration, environment, data fingerprint, cost, timings (see `docs/results.md`),
+- `scores.csv`: split, image, metric, value; one row per image and index,
+- `images.npz`: fused images kept for figures (uint16 digital numbers, or float32), keys `<split>-<index>` (C, H, W),
+- `weights.safetensors`, `tensorboard/`: of trained methods.
+
+Beside the methods, `<dataset label>/reference.npz` keeps what the figures compare with (`<split>-<index>-gt|lms|guide`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from waldbench.bench.files import load_arrays, write_atomically
+from waldbench.bench.results.record import Record, RecordError
+
+SCORE_COLUMNS = ("split", "image", "metric", "value")
+# One column more where the images have a cloud mask: the share that clouds and shadows hide.
+COVERAGE = "coverage"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one dataset with one seed under one protocol."""
+
+    protocol: str
+    dataset: str
+    method: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Folder, relative to the store's root."""
+        return Path(self.protocol) / self.dataset / self.method / f"seed-{self.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.method} on {self.dataset}, seed {self.seed}"
+
+
+class Store:
+    """Results on disk below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.problems: list[str] = []
+
+    def folder(self, cell: Cell) -> Path:
+        """Final folder of a cell."""
+        return self.root / cell.path
+
+    def scratch(self, cell: Cell) -> Path:
+        """Folder of an unfinished cell (checkpoints, logs); renamed to `folder(cell)` by `commit`."""
+        folder = self.folder(cell)
+        return folder.with_name(f".{folder.name}.partial")
+
+    def read(self, cell: Cell) -> Record | None:
+        """The record of a cell, or None if there is none or it cannot be read."""
+        try:
+            return _read(self.folder(cell) / "record.json")
+        except RecordError:
+            return None
+
+    def commit(self, cell: Cell, record: Record, scores: list[dict[str, Any]] | None = None) -> None:
+        """Complete the scratch folder with record and scores and rename it into place; replaces an earlier result."""
+        scratch, folder = self.scratch(cell), self.folder(cell)
+        scratch.mkdir(parents=True, exist_ok=True)
+        if scores is not None:
+            pd.DataFrame(scores, columns=_columns(scores)).to_csv(scratch / "scores.csv", index=False)
+        (scratch / "record.json").write_bytes(_encoded(record))
+        if folder.exists():
+            old = folder.with_name(f".{folder.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+            os.replace(scratch, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(scratch, folder)
+
+    def fail(self, cell: Cell, record: Record) -> None:
+        """Write a failed record beside what the scratch folder keeps for a later resume; an earlier success stays."""
+        earlier = self.read(cell)
+        if earlier is not None and earlier.ok:
+            return
+        folder = self.folder(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "record.json", _encoded(record))
+
+    def cells(self) -> Iterator[tuple[Cell, Record]]:
+        """Every cell with a sound record, in path order; of any other, `problems` tells in one line why it is left out."""
+        self.problems = []
+        for path in sorted(self.root.glob("*/*/*/seed-*/record.json")):
+            folder = path.parent.relative_to(self.root)
+            protocol, dataset, method, seed = folder.parts
+            number = seed.removeprefix("seed-")
+            try:
+                if not number.isdecimal():
+                    raise RecordError("expected a folder seed-<number>")
+                record = _read(path)
+            except RecordError as error:
+                self.problems.append(f"cell {folder.as_posix()}: record.json: {error}; left out")
+                continue
+            if record is not None:
+                yield Cell(protocol, dataset, method, int(number)), record
+
+    def scores(self, cell: Cell) -> pd.DataFrame:
+        """Long scores of a cell: split, image, metric, value; empty where the cell failed."""
+        path = self.folder(cell) / "scores.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=list(SCORE_COLUMNS))
+        return pd.read_csv(path)
+
+    def images(self, cell: Cell) -> dict[str, np.ndarray]:
+        """Fused images kept for figures, by `<split>-<index>`."""
+        return load_arrays(self.folder(cell) / "images.npz")
+
+    def reference(self, protocol: str, dataset: str) -> dict[str, np.ndarray]:
+        """Ground truth, lms and guide kept for figures, by `<split>-<index>-<image>`."""
+        return load_arrays(self.root / protocol / dataset / "reference.npz")
+
+
+def _columns(scores: list[dict[str, Any]]) -> list[str]:
+    return [*SCORE_COLUMNS, *([COVERAGE] if any(COVERAGE in row for row in scores) else [])]
+
+
+def _encoded(record: Record) -> bytes:
+    return json.dumps(record.to_json(), indent=1, sort_keys=True, allow_nan=False).encode()
+
+
+def _read(path: Path) -> Record | None:
+    """The record of a file; None where there is none. Raises RecordError for anything else."""
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"cannot be read: {error}") from error
+    return Record.from_json(content)

@@ -1,0 +1,173 @@
+"""One cell, run in a process of its own: train, evaluate, measure, commit."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from waldbench.bench.errors import DistributedError, TrainingDivergedError, TrainingInterruptedError, UsageError
+from waldbench.bench.files import save_arrays
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.store import Store
+from waldbench.bench.run.job import Job, Report
+
+if TYPE_CHECKING:
+    import torch
+
+    from waldbench.datasets.base import Dataset
+    from waldbench.methods.base import Method
+
+
+def run(job: Job, report: Report) -> Record:
+    """Run a cell to its end and return its record; a failure becomes a failed record.
+
+    Raises:
+        TrainingInterruptedError, KeyboardInterrupt, BrokenPipeError: if the user stopped it or the run that listens is gone;
+            the scratch folder keeps the checkpoint.
+    """
+    store = Store(Path(job.results))
+    try:
+        return _run(job, store, report)
+    except (TrainingInterruptedError, BrokenPipeError):
+        raise
+    except DistributedError as error:
+        record_failure(job, store, str(error), traceback.format_exc())
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        return record_failure(job, store, reason, traceback.format_exc())
+
+
+def record_failure(job: Job, store: Store, reason: str, details: str = "") -> Record:
+    """A failed record, written if the disk allows it."""
+    record = new_record(job, "failed", reason=reason, details=details)
+    try:
+        store.fail(job.cell, record)
+    except OSError as error:
+        record.reason = f"{reason} (and the record could not be written: {error})"
+    return record
+
+
+def join(job: Job) -> None:
+    """Train along with the process that runs a cell."""
+    from waldbench.bench.training.loop import train
+
+    method, dataset, device = _prepare(job)
+    scratch = Store(Path(job.results)).scratch(job.cell)
+    try:
+        train(method, dataset, job.protocol, job.seed, device, scratch, lambda _event: None, job.execution)
+    except (TrainingDivergedError, UsageError):  # the leader found out too, and records it
+        return
+
+
+def _prepare(job: Job) -> tuple[Method, Dataset, torch.device]:
+    """The network with the initial weights of the seed, what it trains on, and where."""
+    import torch
+
+    from waldbench import datasets, methods
+    from waldbench.bench import environment, plugins
+    from waldbench.bench.training import distributed
+
+    environment.check_code(job.code)
+    plugins.add(job.plugins)
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    device = environment.choose_device(str(distributed.device(job.device)))
+    dataset = datasets.open(job.dataset, **job.dataset_options)
+    torch.manual_seed(job.seed)
+    method = methods.create(job.method, sensor=dataset.sensor, **job.arguments)
+    if job.ablate == "guide":
+        from waldbench.methods.ablation import without_guide
+
+        method = without_guide(method)
+    return method, dataset, device
+
+
+def _run(job: Job, store: Store, report: Report) -> Record:
+    from waldbench.bench import environment
+    from waldbench.bench.cost import summary
+    from waldbench.bench.run import evaluation
+
+    method, dataset, device = _prepare(job)
+    scratch = store.scratch(job.cell)
+    scratch.mkdir(parents=True, exist_ok=True)
+    record = new_record(job, "ok", environment=environment.describe(device))
+    report({"phase": "cost"})
+    record.cost = summary.measure(method, device)
+    record.timings["train_s"] = None
+    if job.card:
+        from waldbench.bench import zoo
+
+        record.zoo = zoo.load(method, Path(job.card), dataset)
+        record.recipe = record.zoo["recipe"]
+    elif job.weights:
+        from waldbench.bench.weights import load_weights
+
+        load_weights(method, Path(job.weights))
+    elif job.trains:
+        record.training, record.timings["train_s"] = _train(job, method, dataset, device, scratch, report)
+    report({"phase": "evaluate"})
+    started = time.monotonic()
+    result = evaluation.evaluate(method, dataset, job.protocol, device)
+    record.timings["evaluate_s"] = time.monotonic() - started
+    record.counts = dict(result.counts)
+    save_arrays(scratch / "images.npz", result.images)
+    (scratch / "checkpoint.pt").unlink(missing_ok=True)
+    store.commit(job.cell, record, result.scores)
+    return record
+
+
+def _train(
+    job: Job, method: Method, dataset: Dataset, device: torch.device, scratch: Path, report: Report
+) -> tuple[dict[str, Any], float]:
+    from safetensors.torch import save_file
+
+    from waldbench.bench.run.followers import together
+    from waldbench.bench.training import distributed
+    from waldbench.bench.training.loop import train
+    from waldbench.bench.training.schedules import plan
+
+    rules = job.protocol
+    with together(job):
+        progress = train(method, dataset, rules, job.seed, device, scratch, report, job.execution)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    save_file(state, scratch / "weights.safetensors", metadata={"method": job.method, "protocol": rules.id})
+    best = next(point for point in progress.curve if point["step"] == progress.best_step)
+    training = {
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "valid": {name: value for name, value in best.items() if name not in {"step", "loss"}},
+        "curve": progress.curve,
+        "recipe": asdict(plan(method, rules, len(dataset.split("train"))).recipe),
+        "tuning": asdict(job.execution),
+        "processes": distributed.size(),
+    }
+    return training, progress.seconds
+
+
+def new_record(job: Job, status: str, **facts: Any) -> Record:
+    """The record of a job before anything is measured."""
+    from waldbench import methods
+
+    card = asdict(methods.card(job.method))
+    card["tasks"] = sorted(card["tasks"])
+    if job.arguments:
+        card["title"] += f" ({', '.join(f'{name} {value}' for name, value in job.arguments.items())})"
+    if job.ablate:
+        card["title"] += f" (no {job.ablate})"
+    rules = job.protocol
+    return Record(
+        status=status,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        method=card,
+        dataset={"name": job.dataset, "label": job.cell.dataset} | job.facts,
+        protocol={"id": rules.id, "name": rules.name, "content": rules.to_dict()},
+        seed=job.seed,
+        recipe=rules.recipe if job.trains else None,
+        weights="zoo" if job.card else job.weights or ("trained" if job.trains else None),
+        **facts,
+    )

@@ -1,0 +1,148 @@
+"""Cells in processes of this machine, forked from a server that has imported what every cell needs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from waldbench.bench.errors import TrainingInterruptedError
+from waldbench.bench.results.record import Record
+from waldbench.bench.results.store import Store
+from waldbench.bench.run.cell import record_failure, run
+from waldbench.bench.run.executors import InterruptedRunError, Listener, Resources
+from waldbench.bench.run.job import Job
+from waldbench.bench.run.schedule import batches
+
+Running = dict[Connection, tuple[Job, BaseProcess]]
+
+
+def execute(jobs: Sequence[Job], listen: Listener, resources: Resources) -> list[Record]:
+    """Run jobs and return their records in order of completion.
+
+    Raises:
+        InterruptedRunError: on Ctrl-C, after the running cells have stopped.
+    """
+    groups = batches(jobs, resources.workers, resources.threads)
+    return [record for group, count in groups for record in run_local(group, listen, count)]
+
+
+def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[Record]:
+    """Run jobs in processes of this machine, at most `workers` at a time; returns their records in order of completion.
+
+    Raises:
+        InterruptedRunError: on Ctrl-C, after the running cells have stopped.
+    """
+    context = _context()
+    waiting, running, records = list(jobs), Running(), list[Record]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                receiver, process = _start(context, job)
+                running[receiver] = (job, process)
+            for ready in multiprocessing.connection.wait(list(running), timeout=1.0):
+                assert isinstance(ready, Connection)
+                record = _receive(ready, running, listen)
+                if record is not None:
+                    records.append(record)
+    except KeyboardInterrupt:
+        _stop([process for _, process in running.values()])
+        raise InterruptedRunError from None
+    return records
+
+
+def warm_up() -> None:
+    """Start the process that cells are forked from, so that it imports torch while the run is being planned."""
+    _context()
+
+
+def _context() -> BaseContext:
+    # A spinning barrier makes several threads slower than one wherever another program wants a core (measured: 3 to 8 times).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.platform == "linux":
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["waldbench.bench.run.preload"])
+        from multiprocessing.forkserver import ensure_running
+
+        with _own_path():
+            ensure_running()
+        return context
+    return multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def _own_path() -> Iterator[None]:
+    """Let a new interpreter search where this one does, and not in the current folder, which may hold anything."""
+    own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start(context: BaseContext, job: Job) -> tuple[Connection, BaseProcess]:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(job, sender), name=str(job.cell))  # type: ignore[attr-defined]
+    process.start()
+    sender.close()
+    return receiver, process
+
+
+def _work(job: Job, sender: Connection) -> None:
+    try:
+        sender.send({"record": run(job, sender.send)})
+    except (TrainingInterruptedError, KeyboardInterrupt, BrokenPipeError):
+        os._exit(130)
+    sender.close()
+
+
+def _receive(ready: Connection, running: Running, listen: Listener) -> Record | None:
+    job, process = running[ready]
+    try:
+        event = ready.recv()
+    except (EOFError, OSError):
+        process.join()
+        event = {"record": _crashed(job, process.exitcode or 0)}
+    listen(job, event)
+    if "record" not in event:
+        return None
+    ready.close()
+    del running[ready]
+    process.join()
+    record: Record = event["record"]
+    return record
+
+
+def _crashed(job: Job, code: int) -> Record:
+    if code == 130:
+        raise KeyboardInterrupt
+    reason = f"the process ended with exit code {code}"
+    if code < 0:
+        name = signal.Signals(-code).name
+        reason = f"the process was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return record_failure(job, Store(Path(job.results)), reason)
+
+
+def _stop(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        if process.is_alive() and process.pid:
+            os.kill(process.pid, signal.SIGINT)
+    for process in processes:
+        process.join(timeout=60)
+        if process.is_alive():
+            process.kill()
