@@ -33,14 +33,13 @@ run_bench.py COMMAND --help shows the options of a command."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors are one line with the nearest words, and exit code 2."""
+    """Errors are one line with the nearest words."""
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and leave with 2."""
+        """Raise UsageError with one line."""
         if message.startswith("unrecognized arguments:"):
             message = self._unknown(message.split(":", 1)[1].split()[0])
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2)
+        raise UsageError(message)
 
     def _unknown(self, word: str) -> str:
         name = word.partition("=")[0]
@@ -57,8 +56,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of a command line, with the command's name in `command`; options without a command belong to `run`.
 
     Raises:
-        UsageError: for an unknown command.
-        SystemExit: 2 for wrong options, 0 after help.
+        UsageError: for an unknown command or wrong options.
+        SystemExit: 0 after help.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in {"-h", "--help", "--version"}:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HASH = "Inputs"
 # Code outside this folder that decides what a figure shows.
-OUTSIDE = ("columns.py", "analysis/significance.py")
+OUTSIDE = ("results/columns.py", "results/significance.py")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from waldbench.bench.figures import style
 from waldbench.catalogue import UnknownNameError
 from waldbench.imaging import sensors
-from waldbench.imaging.tracks import Track
+from waldbench.imaging.tracks import Track, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 Window = tuple[slice, slice]
 MAX_COLUMNS = 8
+DEFAULT = shown("ms")
 # Methods that return lms, which is drawn from the reference.
 BASELINES = ("exp", "input-copy")
 # Percentiles that become black and white.
@@ -48,7 +49,9 @@ class Panel:
     error: Array | None = None
 
 
-def draw(reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], title: str, track: Track) -> Figure:
+def draw(
+    reference: dict[str, Array], fused: dict[str, Array], rgb: tuple[int, int, int], title: str, track: Track = DEFAULT
+) -> Figure:
     """Draw one test image.
 
     Args:

@@ -165,13 +165,13 @@ def _provenance(last: Record, shown: list[Record]) -> dict[str, Any]:
         "commit": _distinct(commits),
         **{name: _distinct(place[name] for place in places) for name in ("device", "torch", "processor")},
         **{name: _distinct(getattr(record, name) for record in shown) for name in ("recipe", "weights")},
-        "zoo": _distinct(_zoo_summary(record.zoo) for record in shown if record.zoo),
+        "zoo": _distinct(zoo_summary(record.zoo) for record in shown if record.zoo),
         "cpu_threads": costs[-1]["cpu_threads"],
         "cuda_device": _distinct(cost["cuda_device"] for cost in costs),
     }
 
 
-def _zoo_summary(card: dict[str, Any]) -> str:
+def zoo_summary(card: dict[str, Any]) -> str:
     """How weights of the model zoo were trained, in one line for tables."""
     data, budget = card["dataset"], card.get("budget")
     length = f"{card['steps']} steps of protocol {card['protocol']['name']}"

@@ -43,14 +43,16 @@ TEXT = Kind("text", lambda value: isinstance(value, str), "")
 NUMBER = Kind("a number", _is_number)
 COUNT = Kind("a whole number from 0 on", _is_count)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-TEXTS = Kind("a list of texts", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value), ())
+TEXTS = Kind(
+    "a list of texts", lambda value: isinstance(value, list | tuple) and all(isinstance(item, str) for item in value), ()
+)
 FACTS = Kind("a mapping", lambda value: isinstance(value, dict), {})
 CURVE = Kind("a list of mappings", lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value), ())
 
 # Fields of each part that readers use; others are kept as they are.
 PARTS: dict[str, dict[str, Kind]] = {
-    "method": dict.fromkeys(("key", "title", "family", "paper", "doi", "licence", "summary"), TEXT)
-    | {"tasks": TEXTS, "faithful": TEXTS, "inferred": TEXTS, "year": COUNT},
+    "method": dict.fromkeys(("key", "title", "family", "paper", "doi", "licence", "summary", "faithful"), TEXT)
+    | {"tasks": TEXTS, "inferred": TEXTS, "year": COUNT},
     "dataset": dict.fromkeys(("key", "name", "label", "task", "track", "sensor", "source", "fingerprint"), TEXT)
     | {"notices": TEXTS},
     "protocol": {"id": TEXT, "name": TEXT, "content": FACTS},

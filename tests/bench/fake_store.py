@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from waldbench.bench import protocol as protocols
 from waldbench.bench.files import save_arrays
+from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Cell, Store
 
 PROTOCOL = "quick-0123abcd"
-METRICS = {"reduced": ["sam", "ergas", "psnr"], "full": ["d_lambda_k", "d_s", "hqnr"]}
+METRICS = {"reduced": ("sam", "ergas", "psnr"), "full": ("d_lambda_k", "d_s", "hqnr")}
+QUICK = protocols.load("quick").on("ms")
+RULES = replace(QUICK, scoring={"ms": replace(QUICK.scoring["ms"], **METRICS)})
 SCORES = {
     "exp": {"sam": [5.0, 6.0], "ergas": [6.0, 8.0], "psnr": [30.0, 31.0], "d_lambda_k": [0.02], "d_s": [0.2], "hqnr": [0.784]},
     "gsa": {"sam": [4.0, 5.0], "ergas": [4.0, 5.0], "psnr": [34.0, 35.0], "d_lambda_k": [0.05], "d_s": [0.05], "hqnr": [0.9025]},
@@ -19,7 +25,8 @@ FAMILIES = {"exp": "interpolation", "gsa": "component_substitution"}
 
 def add(store: Store, method: str, scores: dict | None = None, /, dataset="wv2-simulated", protocol=PROTOCOL, seed=42, **facts):
     """Add one finished cell; `scores` holds values per image for each index, `facts` replace parts of the record."""
-    scores = SCORES[method] if scores is None else scores
+    # In another order than the protocol's, so that only the protocol can put the columns in order.
+    scores = dict(reversed((SCORES[method] if scores is None else scores).items()))
     cell = Cell(protocol, dataset, method, seed)
     rows = [
         {"split": split, "image": f"{split} {number}", "metric": key, "value": value}
@@ -29,7 +36,7 @@ def add(store: Store, method: str, scores: dict | None = None, /, dataset="wv2-s
         for number, value in enumerate(values)
     ]
     record = _record(cell, **facts)
-    if record["status"] == "ok":
+    if record.ok:
         store.commit(cell, record, rows)
     else:
         store.fail(cell, record)
@@ -60,13 +67,12 @@ def add_images(store: Store, methods=("exp", "gsa", "net"), dataset="wv2-simulat
 def _record(cell: Cell, **facts):
     key, _, source = cell.dataset.partition("-")
     record = {
-        "schema": 1,
         "status": "ok",
         "reason": "",
         "date": f"2026-01-01T00:00:{cell.seed % 60:02d}+00:00",
         "method": {"key": cell.method, "title": cell.method.upper(), "family": FAMILIES.get(cell.method, "deep")},
         "dataset": {"key": key, "task": "ms", "sensor": key, "source": source, "fingerprint": "f" * 64},
-        "protocol": {"id": cell.protocol, "content": {f"{split}_metrics": keys for split, keys in METRICS.items()}},
+        "protocol": {"id": cell.protocol, "content": RULES.to_dict()},
         "environment": {"torch": "2.13.0", "processor": "Test 1 CPU", "device": "cpu", "commit": "abc1234", "dirty": True},
         "cost": {
             "parameters": 466252 if cell.method == "net" else 0,
@@ -86,4 +92,4 @@ def _record(cell: Cell, **facts):
     }
     for name, value in facts.items():
         record[name] = record.get(name, {}) | value if isinstance(value, dict) and value else value
-    return record
+    return Record(**record)

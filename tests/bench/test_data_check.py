@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from tests.datasets.published import NAMES, arrays, write
-from waldbench.bench.commands import data
-from waldbench.bench.commands.data import ANCHORS, Anchor, check_data, exp_scores
+from waldbench.bench import data_check
+from waldbench.bench.data_check import ANCHORS, Anchor, check_data, exp_scores
 from waldbench.catalogue import UnknownNameError
 from waldbench.datasets.pancollection import WorldView3
 
@@ -79,18 +79,18 @@ def test_files_that_do_not_follow_from_each_other_are_told(whole: Path) -> None:
 
 def test_scores_tell_which_scene_set_a_file_holds(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = WorldView3(whole)
-    monkeypatch.setattr(data, "IMAGES", 3)
-    reduced = exp_scores(dataset.split("reduced"), dataset.sensor, data.REDUCED, 21).mean(0).tolist()
-    full = exp_scores(dataset.split("full"), dataset.sensor, data.FULL, 0).mean(0).tolist()
+    monkeypatch.setattr(data_check, "IMAGES", 3)
+    reduced = exp_scores(dataset.split("reduced"), dataset.sensor, data_check.REDUCED, 21).mean(0).tolist()
+    full = exp_scores(dataset.split("full"), dataset.sensor, data_check.FULL, 0).mean(0).tolist()
     other = Anchor((0.9, 0.9, 0.01), "the other set")
     ours = {("wv3", "reduced"): [Anchor(tuple(reduced), "ours")], ("wv3", "full"): [other, Anchor(tuple(full), "the second set")]}
-    monkeypatch.setattr(data, "ANCHORS", ours)
+    monkeypatch.setattr(data_check, "ANCHORS", ours)
     said, sound = text("wv3", whole)
     assert sound
     assert "these are ours" in said
     assert "these are the second set" in said
     assert "the other set" not in said
-    monkeypatch.setattr(data, "ANCHORS", ANCHORS)
+    monkeypatch.setattr(data_check, "ANCHORS", ANCHORS)
     said, sound = text("wv3", whole)
     assert not sound
     assert "DIFFERS from the published 5.8, 7.155, 0.627" in said

@@ -230,11 +230,11 @@ def ten(tmp_path):
 def test_boxes_hold_every_image_of_every_method_that_has_the_index(ten):
     with style.settings():
         figure = boxes.draw(leaderboard.build(ten), samples(ten))
-    assert [axes.get_title() for axes in figure.axes] == ["ERGAS ↓, reduced", "SAM ↓ (°), reduced"]
+    assert [axes.get_title() for axes in figure.axes] == ["SAM ↓ (°), reduced", "ERGAS ↓, reduced"]
     points = [axes.collections[0].get_offsets() for axes in figure.axes]
-    assert [len(found) for found in points] == [30, 20]
+    assert [len(found) for found in points] == [20, 30]
     values = samples(ten).query("method == 'net' and metric == 'ergas'")["value"]
-    np.testing.assert_allclose(sorted(x for x, y in points[0] if y == 0), sorted(values))
+    np.testing.assert_allclose(sorted(x for x, y in points[1] if y == 0), sorted(values))
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["NET", "GSA", "EXP"]
 
 

@@ -9,7 +9,7 @@ from waldbench.bench.cli import main
 from waldbench.bench.cost import grid, machine, tables
 from waldbench.bench.results.store import Store
 
-TASK = grid.Task("toy-net", "qb", (16, 32), ("fp32", "bf16"))
+TASK = grid.Measurement("toy-net", "qb", (16, 32), ("fp32", "bf16"))
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +59,14 @@ def test_energy_without_nvml_is_not_measured(monkeypatch):
 
 def test_a_size_that_would_take_too_long_is_left_out(monkeypatch):
     monkeypatch.setattr(grid, "PATIENCE", 0.0)
-    found = pd.DataFrame(grid.measure(grid.Task("toy-net", "qb", (16, 32))))
+    found = pd.DataFrame(grid.measure(grid.Measurement("toy-net", "qb", (16, 32))))
     second = found[(found["measure"] == "latency_ms") & (found["place"] == "cpu") & (found["side"] == 32)]
     assert second["value"].isna().all()
     assert second["note"].str.startswith("not measured: would take about").all()
 
 
 def test_classic_methods_run_in_single_precision_only():
-    found = pd.DataFrame(grid.measure(grid.Task("toy-copy", "qb", (16,), ("bf16",))))
+    found = pd.DataFrame(grid.measure(grid.Measurement("toy-copy", "qb", (16,), ("bf16",))))
     notes = found.loc[(found["measure"] == "latency_ms") & (found["place"] == "cpu"), "note"]
     assert set(notes) == {"float32 only"}
 
@@ -93,6 +93,6 @@ def test_the_verb_measures_in_a_process_of_its_own(tmp_path, capsys):
 
 def test_what_does_not_fit_is_told(tmp_path, capsys):
     assert main(["cost", "--methods", "toy-net", "--sizes", "4", "--results", str(tmp_path)]) == 2
-    assert "--sizes must be at least 16" in capsys.readouterr().err
+    assert "argument --sizes: expected a whole number, at least 16" in capsys.readouterr().err
     assert main(["cost", "--methods", "tdnet", "--sensor", "fr1", "--sizes", "16", "--results", str(tmp_path)]) == 0
     assert "skipped: tdnet:" in capsys.readouterr().out

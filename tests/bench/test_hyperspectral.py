@@ -13,10 +13,11 @@ from waldbench.bench import protocol
 from waldbench.bench.cli import main
 from waldbench.bench.errors import UsageError
 from waldbench.bench.run.plan import dataset_options
-from waldbench.bench.run.settings import SELECTION, Settings, expand_methods
+from waldbench.bench.run.settings import Settings, expand_methods
 from waldbench.bench.training.batches import Batches
 from waldbench.datasets.base import DatasetError, Split
 from waldbench.imaging import Scene, sensors
+from waldbench.imaging.tracks import TRACKS
 
 
 class Patches(Split):
@@ -32,7 +33,7 @@ class Patches(Split):
 
 def test_the_selection_of_the_task_runs_on_it():
     chosen = expand_methods([], "hs")
-    assert chosen == SELECTION["hs"]
+    assert chosen == TRACKS["hs"].methods
     assert {"exp", "cf2n"} <= set(chosen)
     assert all(methods.supports(key, sensors.get("wdc"), "hs") is None for key in chosen)
 

@@ -118,7 +118,7 @@ def test_rows_that_do_not_compare_are_neither_averaged_nor_ranked_together(tmp_p
     if record:
         cell = add(store, "net", {"ergas": [4.0]}, seed=2)
         content = store.read(cell)
-        content["dataset"] |= record["dataset"]
+        content.dataset |= record["dataset"]
         store.scratch(cell).mkdir()
         store.commit(cell, content, [{"split": "reduced", "image": "0", "metric": "ergas", "value": 4.0}])
     else:

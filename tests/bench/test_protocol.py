@@ -6,13 +6,14 @@ import yaml
 from waldbench import metrics
 from waldbench.bench import protocol
 from waldbench.bench.errors import UsageError
+from waldbench.imaging.tracks import TRACKS
 
 
 @pytest.mark.parametrize("name", protocol.presets())
 def test_presets_load_and_name_known_indices(name):
     rules = protocol.load(name)
     assert rules.id.startswith(f"{name}-")
-    assert set(rules.scoring) == set(protocol.TRACKS)
+    assert set(rules.scoring) == set(TRACKS)
     assert {key for scoring in rules.scoring.values() for key in scoring.reduced + scoring.full} <= set(metrics.names())
 
 

@@ -92,15 +92,18 @@ def test_a_corrupt_file_does_not_keep_the_other_dataset_from_running(call, tmp_p
         (("--methods", "toy-net"), "no dataset named"),
         (("--dataset", "toy"), "no method named"),
         (("--methods", "toy-net", "--dataset", "toy", "--source", "real"), "invalid choice: 'real'"),
-        (("--methods", "toy-net", "--dataset", "toy", "--workers", "0"), "--workers must be at least 1"),
+        (
+            ("--methods", "toy-net", "--dataset", "toy", "--workers", "0"),
+            "--workers: expected a whole number, at least 1, got '0'",
+        ),
         (("--methods", "toy-net", "--dataset", "toy", "--seed", "1"), "unknown option --seed; nearest: --seeds"),
         (("--methods", "toy-net", "--dataset", "toy", "--weights", "none.pth"), "weights 'none.pth' not found"),
         (("--methods", "toy-net", "--dataset", "toy", "--task", "hs"), "--task hs does not fit toy"),
         (("--methods", "toy-net", "--dataset", "scene:none.mat"), "none.mat"),
         (("--methods", "toy-net", "--dataset", "toy", "--scheduler", "tcp://x:1"), "--scheduler goes with --executor dask"),
-        (("rnu",), "unknown verb 'rnu'"),
+        (("rnu",), "unknown command 'rnu'"),
         (("info", "toy-nte"), "unknown key 'toy-nte'"),
-        (("info",), "info needs a key"),
+        (("info",), "the following arguments are required: KEY"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_exit_2(command, capsys, words, message):

@@ -1,4 +1,4 @@
-"""The verb `sharpen`: files in, one file out."""
+"""The command `sharpen`: files in, one file out."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_sources_do_not_mix_and_simulated_is_said(built):
 def test_every_task_has_a_tab(store):
     cell = add(store, "gsa", dataset="pavia-simulated")
     record = store.read(cell)
-    (store.folder(cell) / "record.json").write_text(json.dumps(record | {"dataset": record["dataset"] | {"task": "hs"}}))
+    (store.folder(cell) / "record.json").write_text(json.dumps(record.to_json() | {"dataset": record.dataset | {"task": "hs"}}))
     site.write(store)
     tabs = re.findall(r'role="tab" id="tab-task-(\w+)" aria-controls="task-\1" aria-selected="(\w+)"', html(store))
     assert tabs == [("ms", "true"), ("hs", "false")]

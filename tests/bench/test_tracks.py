@@ -7,7 +7,8 @@ from waldbench.bench.errors import UsageError
 from waldbench.bench.protocol import load
 from waldbench.bench.results.store import Store
 from waldbench.bench.run.plan import dataset_options, plan
-from waldbench.bench.run.settings import SELECTION, Settings, expand_methods
+from waldbench.bench.run.settings import Settings, expand_methods
+from waldbench.imaging.tracks import TRACKS
 
 
 def settings(tmp_path, **changes):
@@ -28,7 +29,7 @@ def test_a_track_decides_what_runs_and_how_it_is_scored(tmp_path):
         (job, *_) = planned.jobs
         assert job.dataset_options["track"] == track
         assert job.facts["track"] == track
-        assert list(job.protocol["scoring"]) == [track]
+        assert list(job.protocol.scoring) == [track]
         assert job.cell.dataset == f"sen12mscr-{track}-simulated"
     assert found["sar-cr"] == (["input-copy", "cf2n"], ["gs"])
     assert found["sar-sharp"] == (["gs", "cf2n"], ["input-copy"])
@@ -51,7 +52,7 @@ def test_ablation_adds_a_row_for_networks_only(tmp_path):
     ("task", "track", "key"), [("hs", None, "hs"), ("sar", None, "sar-cr"), ("sar", "sar-sharp", "sar-sharp")]
 )
 def test_a_selection_stands_in_where_no_method_is_named(task, track, key):
-    assert expand_methods([], task, track) == SELECTION[key]
+    assert expand_methods([], task, track) == TRACKS[key].methods
 
 
 def test_without_task_or_method_nothing_can_run():

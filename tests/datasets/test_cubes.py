@@ -11,7 +11,7 @@ import torch
 
 from tests.datasets.published import smooth_noise
 from waldbench import datasets
-from waldbench.bench.figures.writer import shown_bands
+from waldbench.bench.figures.gallery import shown_bands
 from waldbench.datasets.base import DatasetError
 from waldbench.datasets.envi import ENDINGS, TYPES, is_envi, read_envi
 from waldbench.datasets.scene import UserScene

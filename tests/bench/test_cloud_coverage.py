@@ -8,6 +8,7 @@ import torch
 
 from waldbench.bench.protocol import load
 from waldbench.bench.results import cloud_coverage
+from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Cell, Store
 from waldbench.bench.run.evaluation import score
 from waldbench.datasets.simulated.sentinel_twin import SentinelTwin
@@ -24,7 +25,7 @@ def rows(shares: dict[str, float], value: float) -> list[dict[str, object]]:
 @pytest.fixture
 def store(tmp_path):
     store = Store(tmp_path)
-    record = {"schema": 1, "status": "ok", "dataset": {"fingerprint": "f"}}
+    record = Record("ok", {}, {"fingerprint": "f"}, {}, 1)
     shares = {"a": 0.0, "b": 0.1, "c": 0.2, "d": 0.95}
     for seed, value in ((1, 1.0), (2, 3.0)):
         store.commit(Cell("p", "d", "net", seed), record, rows(shares, value))
