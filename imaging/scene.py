@@ -25,6 +25,14 @@ class Scene:
 
     Raises:
         ValueError: if shapes, types or devices do not fit together.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import Scene, interp23
+        >>> ms = torch.rand(2, 8, 4, 4)
+        >>> scene = Scene(ms=ms, lms=interp23(ms, ratio=4), guide=torch.rand(2, 1, 16, 16))
+        >>> len(scene), scene.ratio, scene.gt is None
+        (2, 4, True)
     """
 
     ms: Tensor

@@ -21,12 +21,24 @@ catalogue = Catalogue("methods", unavailable.REASONS)
 
 
 def names(task: str | None = None) -> list[str]:
-    """Sorted keys of all methods, or of those made for `task` ("ms", "hs" or "sar")."""
+    """Sorted keys of all methods, or of those made for `task` ("ms", "hs" or "sar").
+
+    Example:
+        >>> from waldbench import methods
+        >>> "dsen2-cr" in methods.names(task="sar"), "dsen2-cr" in methods.names(task="ms")
+        (True, False)
+    """
     return [entry.key for entry in catalogue if task is None or task in entry.facts["tasks"]]
 
 
 def card(key: str) -> MethodCard:
-    """The card of a method, without importing it. Raises UnknownNameError for an unknown key (UnavailableError says why)."""
+    """The card of a method, without importing it. Raises UnknownNameError for an unknown key (UnavailableError says why).
+
+    Example:
+        >>> from waldbench import methods
+        >>> methods.card("gsa").title, methods.card("gsa").year
+        ('GSA', 2007)
+    """
     from waldbench.methods.cards import MethodCard
 
     entry: Entry = catalogue[key]
@@ -34,7 +46,13 @@ def card(key: str) -> MethodCard:
 
 
 def supports(key: str, sensor: Sensor, task: str) -> str | None:
-    """None if the method can run on this sensor and task, else the reason why not."""
+    """None if the method can run on this sensor and task, else the reason why not.
+
+    Example:
+        >>> from waldbench import methods, sensors
+        >>> methods.supports("gsa", sensors.get("wv3"), "ms") is None
+        True
+    """
     tasks = card(key).tasks
     if task not in tasks:
         return f"{key} is defined for {', '.join(sorted(tasks))}, not for {task}"
@@ -54,6 +72,13 @@ def create(key: str, *, sensor: Sensor, guide_bands: int | None = None, **option
     Raises:
         UnknownNameError: for an unknown key; the message names the nearest.
         TypeError: for an option that the method does not take.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import methods, sensors
+        >>> method = methods.create("exp", sensor=sensors.get("wv3"))
+        >>> method(torch.zeros(1, 8, 2, 2), torch.ones(1, 8, 8, 8), torch.zeros(1, 1, 8, 8)).unique()  # lms, unchanged
+        tensor([1.])
     """
     channels = sensor.guide_bands if guide_bands is None else guide_bands
     method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
@@ -62,7 +87,13 @@ def create(key: str, *, sensor: Sensor, guide_bands: int | None = None, **option
 
 
 def options(key: str) -> dict[str, Any]:
-    """Constructor options of a method besides sensor and guide_bands, with their defaults; nothing is imported."""
+    """Constructor options of a method besides sensor and guide_bands, with their defaults; nothing is imported.
+
+    Example:
+        >>> from waldbench import methods
+        >>> methods.options("hpf")
+        {'match': False}
+    """
     return {name: default for name, default in catalogue[key].options.items() if name not in {"sensor", "guide_bands"}}
 
 

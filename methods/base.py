@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.methods.cards import MethodCard
@@ -82,6 +83,7 @@ class Network(Method):
     the sensor's `guide_range` and mapped to [0, 1], as the cloud-removal literature does.
     """
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Divide by the scale, fuse, multiply by the scale."""
         scale = self.sensor.scale

@@ -19,12 +19,24 @@ catalogue = Catalogue("metrics")
 
 
 def names(needs: str | None = None) -> list[str]:
-    """Sorted keys of all indices, or of those that need "gt" (with reference) or "guide" (without)."""
+    """Sorted keys of all indices, or of those that need "gt" (with reference) or "guide" (without).
+
+    Example:
+        >>> from waldbench import metrics
+        >>> "sam" in metrics.names(needs="gt"), "sam" in metrics.names(needs="guide")
+        (True, False)
+    """
     return [entry.key for entry in catalogue if needs is None or ("gt" in entry.arguments) == (needs == "gt")]
 
 
 def card(key: str) -> MetricCard:
-    """The card of an index, without importing it. Raises UnknownNameError for an unknown key."""
+    """The card of an index, without importing it. Raises UnknownNameError for an unknown key.
+
+    Example:
+        >>> from waldbench import metrics
+        >>> metrics.card("sam").direction, metrics.card("sam").unit
+        ('lower', '°')
+    """
     from waldbench.metrics.cards import MetricCard
 
     return MetricCard.from_entry(catalogue[key])
@@ -48,6 +60,14 @@ def compute(key: str, fused: Tensor, scene: Scene, *, sensor: Sensor, border: in
         UnknownNameError: for an unknown key.
         ValueError: for a missing ground truth, NaN, wrong shapes or an image too small for border and block.
         TypeError: for an option that the index does not take.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import Scene, metrics, sensors
+        >>> gt = torch.ones(1, 8, 8, 8)
+        >>> scene = Scene(ms=gt[..., :2, :2], lms=gt, guide=gt[:, :1], gt=gt)
+        >>> round(metrics.compute("rmse", scene.lms + 3, scene, sensor=sensors.get("wv3")).item(), 4)
+        3.0
     """
     from waldbench.metrics.base import evaluate
 

@@ -27,6 +27,14 @@ def ergas_pan(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
 
     Returns:
         (B,) float64, 0 or more; 0 where no band lies there.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.band_ranges import ergas_pan
+        >>> gt, error = torch.full((1, 8, 2, 2), 100.0), torch.tensor([50.0, 10, 10, 10, 10, 10, 50, 50]).view(1, 8, 1, 1)
+        >>> round(ergas_pan(gt + error, gt, sensor=sensors.get("wv3")).item(), 4)  # PAN sees bands 2 to 6
+        2.5
     """
     return _ergas_of(sensor.within_pan(), fused, gt, sensor)
 
@@ -42,6 +50,14 @@ def ergas_beyond(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     """Relative error of the bands outside the guide's spectral range, whose details the guide does not show.
 
     Arguments and result as in `ergas_pan`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.band_ranges import ergas_beyond
+        >>> gt, error = torch.full((1, 8, 2, 2), 100.0), torch.tensor([10.0, 50, 50, 50, 50, 50, 10, 10]).view(1, 8, 1, 1)
+        >>> round(ergas_beyond(gt + error, gt, sensor=sensors.get("wv3")).item(), 4)
+        2.5
     """
     return _ergas_of(tuple(not inside for inside in sensor.within_pan()), fused, gt, sensor)
 

@@ -37,6 +37,13 @@ def mae_cloudy(
 
     Raises:
         ValueError: for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.cloud import mae_cloudy
+        >>> errors, mask = torch.tensor([[5.0, 1.0], [1.0, 0.0]])[:, None, None, None]
+        >>> round(mae_cloudy(errors, torch.zeros(1, 1, 1, 2), mask).item(), 4)
+        5.0
     """
     conventions.choose("mae_cloudy", convention)
     return _mean_error(fused, gt, covered(mask)) / unit(sensor, convention)
@@ -56,6 +63,13 @@ def mae_clear(
     """Mean absolute error where the sky was clear: what a method spoilt; NaN for an image covered all over.
 
     Arguments and errors as in `mae_cloudy`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.cloud import mae_clear
+        >>> errors, mask = torch.tensor([[5.0, 1.0], [1.0, 0.0]])[:, None, None, None]
+        >>> round(mae_clear(errors, torch.zeros(1, 1, 1, 2), mask).item(), 4)
+        1.0
     """
     conventions.choose("mae_clear", convention)
     return _mean_error(fused, gt, ~covered(mask)) / unit(sensor, convention)

@@ -44,6 +44,13 @@ def q2n(fused: Tensor, gt: Tensor, *, block: int = 32, shift: int | None = None)
 
     Raises:
         ValueError: if the image is too small to be mirrored to one block.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.hypercomplex import q2n
+        >>> gt = torch.tensor([0.0, 0.0, 0.0, 4.0]).view(1, 1, 2, 2)  # standard deviation 2
+        >>> round(q2n(gt + 2, gt, block=2).item(), 4)  # the normalised means are 1 and 2, and 2 * 1 * 2 / (1 + 4) = 0.8
+        0.8
     """
     return q2n_map(fused, gt, block=block, shift=shift).mean((-2, -1))
 

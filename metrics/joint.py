@@ -42,6 +42,14 @@ def jqm(
 
     Raises:
         ValueError: if the guide has more than one channel, the sensor another band count or ratio, or weights are not one a band.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.joint import jqm
+        >>> white = torch.full((1, 1, 8, 8), 2047.0)
+        >>> round(jqm(white / 2, white[..., :2, :2], white, sensor=sensors.generic(1)).item(), 2)  # 1 - 0.5 ** 2
+        0.75
     """
     require_panchromatic("jqm", guide)
     if weights is not None and len(weights) != fused.shape[1]:

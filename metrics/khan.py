@@ -40,6 +40,14 @@ def d_s_k(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: i
 
     Raises:
         ValueError: if the guide has more than one channel, the sensor another band count, or the image is smaller than a block.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.khan import d_s_k, low_pass
+        >>> guide, sensor = torch.arange(64.0).view(1, 1, 8, 8), sensors.generic(1)
+        >>> round(d_s_k(2 * guide, low_pass(guide, sensor), guide, sensor=sensor, block=8).item(), 4)  # UIQI of 2 x and x is 0.64
+        0.36
     """
     require_panchromatic("d_s_k", guide)
     require_size(fused, block)
@@ -87,6 +95,15 @@ def fqnr(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: in
     """Filter-based quality with no reference (Khan's protocol).
 
     Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda_k` and `d_s_k`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import Scene, metrics, sensors
+        >>> image = torch.arange(64.0).view(1, 1, 8, 8)
+        >>> scene, options = Scene(image[..., :2, :2], image, image), {"sensor": sensors.generic(1), "block": 8}
+        >>> total, *parts = (metrics.compute(key, image, scene, **options) for key in ("fqnr", "d_lambda_k", "d_s_k"))
+        >>> torch.allclose(total, (1 - parts[0]) * (1 - parts[1]))
+        True
     """
     spectral = 1 - d_lambda_k(fused, lms, sensor=sensor, block=block)
     return spectral * (1 - d_s_k(fused, lms, guide, sensor=sensor, block=block))

@@ -34,6 +34,14 @@ def d_rho(fused: Tensor, guide: Tensor, *, sensor: Sensor) -> Tensor:
 
     Raises:
         ValueError: if the guide has more than one channel, or the image is smaller than one window.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.local_correlation import d_rho
+        >>> guide = torch.arange(64.0).view(1, 1, 8, 8)
+        >>> round(d_rho(-guide, guide, sensor=sensors.generic(1)).item(), 4)
+        2.0
     """
     return 1 - band_correlation(fused, guide, sensor.ratio).mean(-1)
 

@@ -35,6 +35,14 @@ def mssim(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
 
     Raises:
         ValueError: if the image has fewer than 176 pixels a side, so that the coarsest scale holds no window.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.multiscale import mssim
+        >>> black, white = torch.zeros(1, 1, 176, 176), torch.full((1, 1, 176, 176), 2047.0)
+        >>> round(mssim(black, white, sensor=sensors.generic(1)).item(), 4)  # luminance alone: (0.0001 / 1.0001) ** 0.1333
+        0.293
     """
     height, width = gt.shape[-2:]
     if min(height, width) < LEAST:

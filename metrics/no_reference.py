@@ -41,6 +41,13 @@ def d_lambda(fused: Tensor, lms: Tensor, *, block: int = 32, p: float = 1, conve
 
     Raises:
         ValueError: if the image is smaller than one block, or for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.no_reference import d_lambda
+        >>> band = torch.arange(64.0).view(1, 1, 8, 8)  # UIQI of 2 x and x is 0.64
+        >>> round(d_lambda(torch.cat([band, band], 1), torch.cat([band, 2 * band], 1), block=8).item(), 4)
+        0.36
     """
     conventions.choose("d_lambda", convention)
     if convention == conventions.TORCHMETRICS:
@@ -81,6 +88,14 @@ def d_s(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int
 
     Raises:
         ValueError: if the guide has more than one channel, or the image is smaller than one block.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.no_reference import d_s, low_pass
+        >>> guide, sensor = torch.arange(64.0).view(1, 1, 8, 8), sensors.generic(1)
+        >>> round(d_s(2 * guide, low_pass(guide, sensor), guide, sensor=sensor, block=8).item(), 4)  # UIQI of 2 x and x is 0.64
+        0.36
     """
     require_panchromatic("d_s", guide)
     change = (block_uiqi(fused, guide, block) - block_uiqi(lms, low_pass(guide, sensor), block)).abs()
@@ -123,6 +138,15 @@ def d_lambda_k(
 
     Raises:
         ValueError: if the sensor has another band count, the image is too small for the block, or for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.imaging.filters import mtf
+        >>> from waldbench.metrics.no_reference import d_lambda_k
+        >>> fused, sensor = torch.arange(64.0).view(1, 1, 8, 8), sensors.generic(1)
+        >>> round(1 - d_lambda_k(fused, mtf(fused, sensor), sensor=sensor, block=8).item(), 4)
+        1.0
     """
     if conventions.choose("d_lambda_k", convention) == conventions.HS:
         if ms is None:
@@ -154,6 +178,14 @@ def qnr(
     """Quality with no reference.
 
     Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda` and `d_s`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.no_reference import low_pass, qnr
+        >>> guide, sensor = torch.arange(64.0).view(1, 1, 8, 8), sensors.generic(1)
+        >>> round(qnr(2 * guide, low_pass(guide, sensor), guide, sensor=sensor, block=8).item(), 4)  # one band: 1 - d_s
+        0.64
     """
     spectral = 1 - d_lambda(fused, lms, block=block, p=p)
     spatial = 1 - d_s(fused, lms, guide, sensor=sensor, block=block, q=q)
@@ -172,6 +204,15 @@ def hqnr(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: in
     """Hybrid quality with no reference.
 
     Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda_k` and `d_s`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import Scene, metrics, sensors
+        >>> image = torch.arange(64.0).view(1, 1, 8, 8)
+        >>> scene, options = Scene(image[..., :2, :2], image, image), {"sensor": sensors.generic(1), "block": 8}
+        >>> total, *parts = (metrics.compute(key, image, scene, **options) for key in ("hqnr", "d_lambda_k", "d_s"))
+        >>> torch.allclose(total, (1 - parts[0]) * (1 - parts[1]))
+        True
     """
     spectral = 1 - d_lambda_k(fused, lms, sensor=sensor, block=block)
     return spectral * (1 - d_s(fused, lms, guide, sensor=sensor, block=block, q=q))

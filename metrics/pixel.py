@@ -29,6 +29,14 @@ def psnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
 
     Returns:
         (B,) float64 in dB.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.pixel import psnr
+        >>> gt = torch.zeros(1, 8, 2, 2)
+        >>> round(psnr(gt + 204.7, gt, sensor=sensors.get("wv3")).item(), 4)  # an error of a tenth of the peak
+        20.0
     """
     return _decibel(band_mse(fused, gt).mean(-1), sensor.scale)
 
@@ -45,6 +53,14 @@ def mpsnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     """Mean over bands of the peak signal-to-noise ratio.
 
     Arguments and result as in `psnr`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.pixel import mpsnr
+        >>> errors = torch.tensor([204.7, 20.47]).view(1, 2, 1, 1)  # 20 dB and 40 dB below the peak
+        >>> round(mpsnr(errors, torch.zeros(1, 2, 1, 1), sensor=sensors.generic(2)).item(), 4)
+        30.0
     """
     return _decibel(band_mse(fused, gt), sensor.scale).mean(-1)
 
@@ -65,6 +81,12 @@ def rmse(fused: Tensor, gt: Tensor) -> Tensor:
     """Root mean squared error over pixels and bands.
 
     Images are (B, C, H, W) in digital numbers; returns (B,) float64 in digital numbers.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.pixel import rmse
+        >>> round(rmse(torch.tensor([-1.0, 7.0]).view(1, 1, 1, 2), torch.zeros(1, 1, 1, 2)).item(), 4)  # the root of (1 + 49) / 2
+        5.0
     """
     return band_mse(fused, gt).mean(-1).sqrt()
 
@@ -85,6 +107,12 @@ def mae(fused: Tensor, gt: Tensor, *, sensor: Sensor | None = None, convention: 
 
     Raises:
         ValueError: for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.pixel import mae
+        >>> round(mae(torch.tensor([-1.0, 7.0]).view(1, 1, 1, 2), torch.zeros(1, 1, 1, 2)).item(), 4)
+        4.0
     """
     conventions.choose("mae", convention)
     return (fused - gt).abs_().mean((1, 2, 3), dtype=torch.float64) / unit(sensor, convention)
@@ -110,6 +138,13 @@ def cc(fused: Tensor, gt: Tensor) -> Tensor:
     """Correlation coefficient, mean over bands.
 
     Images are (B, C, H, W); returns (B,) float64 in [-1, 1].
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.pixel import cc
+        >>> gt = torch.arange(4.0).view(1, 1, 2, 2)
+        >>> round(cc(5 - 2 * gt, gt).item(), 4)
+        -1.0
     """
     return torch.stack([_pearson(fused[:, band], gt[:, band]) for band in range(gt.shape[1])], -1).mean(-1)
 

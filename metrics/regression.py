@@ -35,6 +35,13 @@ def d_s_reg(fused: Tensor, guide: Tensor, *, convention: str = conventions.DEFAU
 
     Raises:
         ValueError: if the guide has more than one channel, or for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.regression import d_s_reg
+        >>> band, other = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]]).view(2, 1, 1, 2, 2)  # uncorrelated
+        >>> round(d_s_reg(band, band + other).item(), 4)
+        0.5
     """
     conventions.choose("d_s_reg", convention)
     require_panchromatic("d_s_reg", guide)
@@ -68,6 +75,15 @@ def rqnr(
     """Quality with no reference, with regression as its spatial part.
 
     Returns (B,) float64 of at most 1; arguments and errors as in `d_lambda_k` and `d_s_reg`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.imaging.filters import mtf
+        >>> from waldbench.metrics.regression import rqnr
+        >>> fused, sensor = torch.arange(64.0).view(1, 1, 8, 8), sensors.generic(1)
+        >>> round(rqnr(fused, mtf(fused, sensor), 2 * fused, sensor=sensor, block=8).item(), 4)
+        1.0
     """
     conventions.choose("rqnr", convention)
     spectral = 1 - d_lambda_k(fused, lms, ms, sensor=sensor, block=block, convention=convention)

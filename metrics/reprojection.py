@@ -52,6 +52,14 @@ def r_sam(fused: Tensor, ms: Tensor, *, sensor: Sensor) -> Tensor:
 
     Raises:
         ValueError: if the sensor has another band count or ratio.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.reprojection import r_sam
+        >>> red, yellow = torch.tensor([[1.0, 0.0], [1.0, 1.0]])[:, None, :, None, None].expand(2, 1, 2, 8, 8)
+        >>> round(r_sam(red, yellow[..., :2, :2], sensor=sensors.generic(2)).item(), 4)
+        45.0
     """
     return sam(reproject(fused, ms, sensor), ms)
 
@@ -68,6 +76,15 @@ def r_ergas(fused: Tensor, ms: Tensor, *, sensor: Sensor) -> Tensor:
     """Relative global error after reprojection.
 
     Returns (B,) float64 of at least 0; arguments and errors as in `r_sam`.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.reprojection import r_ergas, reproject
+        >>> fused, sensor = torch.full((1, 1, 8, 8), 100.0), sensors.generic(1)
+        >>> seen = reproject(fused, fused[..., :2, :2], sensor)
+        >>> round(r_ergas(1.1 * fused, seen, sensor=sensor).item(), 4)  # 100 / 4 times a relative error of 0.1
+        2.5
     """
     return ergas(reproject(fused, ms, sensor), ms, sensor=sensor)
 
@@ -94,5 +111,13 @@ def r_q2n(fused: Tensor, ms: Tensor, *, sensor: Sensor, block: int = 32) -> Tens
 
     Raises:
         ValueError: if the sensor has another band count or ratio, or ms has less than half a block a side.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.reprojection import r_q2n, reproject
+        >>> fused, sensor = torch.arange(64.0).view(1, 1, 8, 8), sensors.generic(1)
+        >>> round(r_q2n(fused, reproject(fused, fused[..., :2, :2], sensor), sensor=sensor, block=2).item(), 4)
+        1.0
     """
     return q2n(reproject(fused, ms, sensor), ms, block=block)

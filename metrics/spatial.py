@@ -35,6 +35,13 @@ def scc(fused: Tensor, gt: Tensor) -> Tensor:
 
     Raises:
         ValueError: if the image has fewer than 3 pixels a side.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.spatial import scc
+        >>> gt = torch.eye(5)[None, None]
+        >>> [round(scc(image, gt).item(), 4) for image in (3 * gt, torch.zeros_like(gt))]
+        [1.0, 0.0]
     """
     if min(gt.shape[-2:]) < 3:
         raise ValueError(f"image of {gt.shape[-2]}x{gt.shape[-1]} is too small for scc; needs at least 3x3")
@@ -79,6 +86,14 @@ def ssim(fused: Tensor, gt: Tensor, *, sensor: Sensor, convention: str = convent
 
     Raises:
         ValueError: if the image is smaller than the 11x11 window, or for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.spatial import ssim
+        >>> gt = torch.full((1, 1, 11, 11), 2047.0)
+        >>> round(ssim(gt / 2, gt, sensor=sensors.generic(1)).item(), 4)  # flat images: (2 * 0.5 + 0.0001) / (1 + 0.25 + 0.0001)
+        0.8
     """
     conventions.choose("ssim", convention)
     height, width = gt.shape[-2:]

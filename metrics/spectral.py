@@ -37,6 +37,13 @@ def sam(fused: Tensor, gt: Tensor, *, convention: str = conventions.DEFAULT) -> 
 
     Raises:
         ValueError: for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.spectral import sam
+        >>> red, yellow = torch.tensor([[1.0, 0.0], [1.0, 1.0]])[:, None, :, None, None]
+        >>> round(sam(red, yellow).item(), 4)
+        45.0
     """
     conventions.choose("sam", convention)
     angle, valid = _angles(fused, gt)
@@ -90,6 +97,14 @@ def ergas(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
 
     Returns:
         (B,) float64, 0 or more.
+
+    Example:
+        >>> import torch
+        >>> from waldbench import sensors
+        >>> from waldbench.metrics.spectral import ergas
+        >>> gt = torch.full((1, 8, 2, 2), 100.0)
+        >>> round(ergas(gt + 10, gt, sensor=sensors.get("wv3")).item(), 4)  # 100 / 4 times a relative error of 0.1
+        2.5
     """
     mse = band_mse(fused, gt)
     mean = gt.mean((-2, -1), dtype=torch.float64)

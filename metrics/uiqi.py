@@ -42,6 +42,13 @@ def uiqi(fused: Tensor, gt: Tensor, *, block: int = 32, convention: str = conven
 
     Raises:
         ValueError: if the image is smaller than one window, or for an unknown convention.
+
+    Example:
+        >>> import torch
+        >>> from waldbench.metrics.uiqi import uiqi
+        >>> gt = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> round(uiqi(2 * gt, gt, block=4).item(), 4)  # 4 * 2 * 2 / (4 + 1) ** 2
+        0.64
     """
     conventions.choose("uiqi", convention)
     if convention == conventions.TORCHMETRICS:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,15 +14,49 @@ import torch
 
 from waldbench import methods
 from waldbench.bench.cli import parse
+from waldbench.catalogue import PACKAGES
 from waldbench.imaging import Scene, interp23, sensors
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+METHOD = next(block for block in BLOCKS if "class MeanShift" in block)
+PLACE = re.search(r"# (methods/\S+\.py)", METHOD)[1]
+
+
+def _run(*words, folder=ROOT, given=None, **variables):
+    words = [sys.executable, "-m", *words]
+    known = os.environ | variables
+    return subprocess.run(words, cwd=folder, env=known, input=given, capture_output=True, text=True, timeout=280, check=False)
+
+
+@pytest.mark.parametrize("words", [("check",), ("format", "--check")])
+def test_the_method_of_the_readme_has_the_style_of_the_project(words):
+    done = _run("ruff", *words, "--stdin-filename", PLACE, "-", given=METHOD)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_method_of_the_readme_has_types(tmp_path):
+    path = tmp_path / Path(PLACE).name
+    path.write_text(METHOD)
+    done = _run("mypy", "--config-file", "pyproject.toml", str(path), MYPYPATH=".")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_method_of_the_readme_passes_what_holds_for_every_method(tmp_path):
+    for name in ("waldbench", *PACKAGES, "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "golden"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / PLACE).write_text(METHOD)
+    places = ("tests/methods/test_classic.py", "tests/methods/test_classic_more.py", "tests/imaging/test_streaming.py")
+    done = _run("pytest", "-p", "no:cacheprovider", *places, "-k", "mean-shift", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 10
 
 
 def test_the_method_of_the_readme_works_as_a_plugin(tmp_path):
     path = tmp_path / "mean_shift.py"
-    path.write_text(next(block for block in BLOCKS if "class MeanShift" in block))
+    path.write_text(METHOD)
     methods.catalogue.add_file(path)
     try:
         ms = torch.rand(1, 4, 8, 8)
@@ -47,5 +85,4 @@ def test_every_command_line_is_accepted(line):
 def test_every_linked_file_is_there():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert links
-    root = Path(__file__).parents[1]
-    assert [link for link in links if not link.startswith("http") and not (root / link).exists()] == []
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []

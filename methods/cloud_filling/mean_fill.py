@@ -1,10 +1,11 @@
 """Mean fill: cloudy pixels take the mean of the clear ones (clouds after Schmitt et al., ISPRS Annals IV-2/W7, 2019)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.statistics import divide
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.cloud_filling._clouds import clear_pixels, unfit
 
 
@@ -29,12 +30,13 @@ class MeanFill(Method):
     """
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
         """None if ms and guide have one resolution and ms the visible bands, which the cloud score needs; else the reason."""
         return unfit("mean-fill", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         clear = clear_pixels(lms, self.sensor)
         mean = divide((lms * clear).sum((2, 3), keepdim=True), clear.sum((2, 3), keepdim=True).expand(-1, lms.shape[1], -1, -1))
         return lms * clear + mean * (1 - clear)

@@ -4,11 +4,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.filters import box
 from waldbench.imaging.statistics import divide, gram
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.cloud_filling._clouds import clear_pixels, unfit
 
 # Windows of the speckle filters, in pixels.
@@ -50,12 +51,13 @@ class SARRegression(Method):
         self.window = window
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
         """None if ms and guide have one resolution and ms the visible bands, which the cloud score needs; else the reason."""
         return unfit("sar-regression", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         clear = clear_pixels(lms, self.sensor)
         features = _features(guide, clear)
         predicted = (_weights(features * clear, lms * clear).mT @ features.flatten(2)).view_as(lms)

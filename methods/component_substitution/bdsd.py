@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.statistics import regress
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import degraded
 
 
@@ -35,8 +36,8 @@ class BDSD(Method):
             raise ValueError(f"block: expected at least {self.ratio} pixels of the guide, the ratio, got {block}")
         self.block = None if block is None else block // self.ratio
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)
         known, sought = torch.cat([blurred, low], 1), torch.cat([lms, guide], 1)
         fused = lms.clone()

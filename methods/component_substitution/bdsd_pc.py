@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.nonnegative import nonnegative
 from waldbench.imaging.statistics import divide, gram
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import degraded
 
 
@@ -21,8 +22,8 @@ class BDSDPC(Method):
 
     margin = 24
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)
         weights = _constrained(torch.cat([-blurred, low], 1), details).to(lms.dtype)
         sought = torch.cat([-lms, guide], 1)

@@ -3,9 +3,10 @@
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.statistics import EPS, match_moments
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -29,8 +30,8 @@ class Brovey(Method):
         super().__init__(**options)
         self.match = match
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         intensity = lms.mean(1, keepdim=True)
         if self.match:
             guide = match_moments(guide, like=intensity)

@@ -1,10 +1,11 @@
 """BT-H: Brovey with haze correction (Lolli, Alparone, Garzelli, Vivone, IEEE GRSL 14(12), 2017)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass
 from waldbench.imaging.statistics import EPS, combine, divide, haze, mean, regress, std
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -19,8 +20,8 @@ class BTH(Method):
 
     margin = 11
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         low = gaussian_low_pass(guide, self.ratio)
         weights = regress(lms, onto=low)
         path = haze(lms)

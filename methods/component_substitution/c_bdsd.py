@@ -4,12 +4,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.clustering import kmeans, nearest
 from waldbench.imaging.filters import box
 from waldbench.imaging.resampling import decimate
 from waldbench.imaging.statistics import gram, mean, solve
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import degraded
 
 WINDOW = 51
@@ -56,8 +57,8 @@ class CBDSD(Method):
         self.variant = variant
         self.register_buffer("labels", labels, persistent=False)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)
         known = torch.cat([blurred, torch.ones_like(low), low], 1)
         sought = torch.cat([lms, torch.ones_like(guide), guide], 1).flatten(2).mT

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from waldbench.imaging.clustering import kmeans, nearest
 from waldbench.imaging.filters import gaussian_low_pass
 from waldbench.imaging.resampling import decimate
 from waldbench.imaging.statistics import combine, divide, gram, inject, mean, regress, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -39,8 +40,8 @@ class CGSA(Method):
         self.segments = segments
         self.register_buffer("labels", labels, persistent=False)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         low = gaussian_low_pass(guide, self.ratio, step=self.ratio)
         # Centring both sides stands for a constant regressor, at a smaller loss of digits.
         weights = regress(zero_mean(ms), onto=zero_mean(low))

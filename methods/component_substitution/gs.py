@@ -1,11 +1,11 @@
 """GS: Gram-Schmidt (Laben, Brower, US patent 6011875, 2000)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.statistics import inject, match_moments, single_band, slope
-from waldbench.methods import Method, register
-from waldbench.methods.base import nothing_to_sharpen
+from waldbench.methods.base import Method, nothing_to_sharpen, register
 
 
 @register(
@@ -21,12 +21,12 @@ class GS(Method):
     margin = 0
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """None if ms is coarser than the guide, else the reason why not."""
         return nothing_to_sharpen("gs", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         intensity = lms.mean(1, keepdim=True)
         # Both have the same mean, so the means of the bands need no restoring.
         detail = match_moments(single_band(guide), like=intensity) - intensity

@@ -1,13 +1,13 @@
 """GSA: adaptive Gram-Schmidt (Aiazzi, Baronti, Selva, IEEE TGRS 45(10), 2007)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.filters import spline_low_pass
 from waldbench.imaging.resampling import decimate
 from waldbench.imaging.statistics import combine, inject, regress, single_band, slope, zero_mean
-from waldbench.methods import Method, register
-from waldbench.methods.base import nothing_to_sharpen
+from waldbench.methods.base import Method, nothing_to_sharpen, register
 
 
 @register(
@@ -24,12 +24,12 @@ class GSA(Method):
     margin = 6
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """None if ms is coarser than the guide, else the reason why not."""
         return nothing_to_sharpen("gsa", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         guide = zero_mean(single_band(guide))
         weights = regress(zero_mean(ms), onto=decimate(spline_low_pass(guide, self.ratio), self.ratio))
         intensity = zero_mean(combine(lms, weights))

@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.statistics import combine, covariance, gram, inject, match_moments, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -18,8 +19,8 @@ class PCA(Method):
 
     margin = 0
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         bands = zero_mean(lms)
         axis = torch.linalg.eigh(gram(bands, bands)).eigenvectors[..., -1:, None].to(lms.dtype)
         component = combine(bands, axis)

@@ -1,10 +1,11 @@
 """PRACS: partial replacement adaptive component substitution (Choi, Yu, Kim, IEEE TGRS 49(1), 2011)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.resampling import imresize
 from waldbench.imaging.statistics import combine, correlation, divide, match_moments, regress, std, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 BETA = 0.95
 
@@ -21,8 +22,8 @@ class PRACS(Method):
 
     margin = 6
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         bands = match_moments(lms, like=guide).clamp_(min=0)
         low = combine(bands, regress(bands, self._degrade(guide), constant=True))
         share = correlation(low, bands)

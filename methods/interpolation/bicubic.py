@@ -1,13 +1,13 @@
 """Bicubic: cubic convolution of the low-resolution image (Keys, IEEE TASSP 29(6), 1981)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.operators import separable
 from waldbench.imaging.resampling import cubic_interpolator
 from waldbench.imaging.strips import height
-from waldbench.methods import Method, register
-from waldbench.methods.base import nothing_to_sharpen
+from waldbench.methods.base import Method, nothing_to_sharpen, register
 
 
 @register(
@@ -24,10 +24,10 @@ class Bicubic(Method):
     margin = 3
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """None if ms is coarser than the guide, else the reason why not."""
         return nothing_to_sharpen("bicubic", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Interpolate ms; shapes as in `Method`."""
         return separable(ms, cubic_interpolator(height(ms), self.ratio), cubic_interpolator(ms.shape[-1], self.ratio))

@@ -1,10 +1,10 @@
 """EXP: the interpolated low-resolution image, which every fusion must beat (Aiazzi et al., IEEE TGRS 40(10), 2002)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
-from waldbench.methods import Method, register
-from waldbench.methods.base import nothing_to_sharpen
+from waldbench.methods.base import Method, nothing_to_sharpen, register
 
 
 @register(
@@ -20,10 +20,10 @@ class EXP(Method):
     margin = 0
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """None if ms is coarser than the guide, else the reason why not."""
         return nothing_to_sharpen("exp", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Return lms."""
         return lms

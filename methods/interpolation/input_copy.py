@@ -1,10 +1,10 @@
 """Input copy: the cloudy or interpolated image as it came, the floor that every method must beat."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
-from waldbench.methods import Method, register
-from waldbench.methods.base import nothing_to_fill
+from waldbench.methods.base import Method, nothing_to_fill, register
 
 
 @register(
@@ -23,10 +23,11 @@ class InputCopy(Method):
     """
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
         """None if ms and guide have one resolution, else the reason why not: there, `exp` is the floor."""
         return nothing_to_fill("input-copy", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Return lms."""
         return lms.clone()

@@ -1,11 +1,12 @@
 """AWLP: additive wavelet luminance proportional (Otazu, Gonzalez-Audicana, Fors, Nunez, IEEE TGRS 43(10), 2005)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import spline_low_pass
 from waldbench.imaging.resampling import imresize
 from waldbench.imaging.statistics import EPS, divide, std, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -20,8 +21,8 @@ class AWLP(Method):
 
     margin = 8
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         degraded = imresize(imresize(guide, 1 / self.ratio), self.ratio)
         guide = zero_mean(guide)
         planes = guide - spline_low_pass(guide, self.ratio)

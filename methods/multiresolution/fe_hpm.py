@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from waldbench.imaging.filters import spline_low_pass
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import decimate, interp23
 from waldbench.imaging.statistics import EPS, combine, divide, gram, mean, solve, std, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 # The paper's weights of the kernel's energy and of its gradient, and the share of its sum below which a tap counts as noise.
 ENERGY = 1e5
@@ -44,8 +45,8 @@ class FEHPM(Method):
         self.rounds = rounds
         self.reach = 3 * self.ratio
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         kernel = self._estimate(lms, guide)
         # Filter and interpolation are linear and keep constants: one low-pass serves every equalised guide.
         gains, level = divide(std(lms), std(guide)), mean(lms)

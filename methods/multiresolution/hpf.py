@@ -3,10 +3,11 @@
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.statistics import divide, std
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -31,7 +32,7 @@ class HPF(Method):
         self.match = match
         self.size = self.ratio // 2 * 2 + 1
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         detail = guide - box(guide, self.size)
         return lms + (divide(std(lms), std(guide)) * detail if self.match else detail)

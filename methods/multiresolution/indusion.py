@@ -4,13 +4,14 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import interp23
 from waldbench.imaging.statistics import divide, std
 from waldbench.imaging.strips import height
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 # Low-pass filters of the biorthogonal 9/7 pair (Cohen, Daubechies, Feauveau, 1992): offsets 0, 1, 2 ...
 REDUCE = (0.602949018236360, 0.266864118442875, -0.078223266528990, -0.016864118442875, 0.026748757410810)
@@ -34,14 +35,15 @@ class Indusion(Method):
     margin = 20
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
         """Every step doubles the size."""
         if sensor.ratio not in (2, 4, 8):
             return f"indusion is defined for ratios 2, 4 and 8, not {sensor.ratio}: each step of its filters doubles the size"
         return None
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         low = _reduce(guide, self.ratio)
         gains = divide(std(ms), std(low))
         return self._induce(ms) + gains * (guide - self._induce(low))

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.resampling import imresize
 from waldbench.imaging.statistics import EPS, divide, mean, std, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -23,14 +24,15 @@ class MF(Method):
     needs_whole = "its morphological filters treat the border of an image apart"
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
         """The pyramid halves the image once or twice."""
         if sensor.ratio not in (2, 4):
             return f"mf is defined for ratios 2 and 4, not {sensor.ratio}: its pyramid halves the image once or twice"
         return None
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         # The pyramid commutes with scaling and shifting, so one serves every equalised guide.
         gains, level = divide(std(lms), std(guide)), mean(lms)
         guide = zero_mean(guide)

@@ -1,12 +1,12 @@
 """MTF-GLP: generalised Laplacian pyramid with the sensor's MTF (Aiazzi et al., PE&RS 72(5), 2006)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.filters import gaussian_low_pass, glp_low_pass
 from waldbench.imaging.statistics import match_moments, single_band
-from waldbench.methods import Method, register
-from waldbench.methods.base import nothing_to_sharpen
+from waldbench.methods.base import Method, nothing_to_sharpen, register
 
 
 @register(
@@ -23,12 +23,12 @@ class MTFGLP(Method):
     margin = 17
 
     @classmethod
+    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """None if ms is coarser than the guide, else the reason why not."""
         return nothing_to_sharpen("mtf-glp", sensor)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         guide = single_band(guide)
         guide = match_moments(guide, like=lms, spread=gaussian_low_pass(guide, self.ratio))
         return lms + guide - glp_low_pass(guide, self.sensor, self.ratio)

@@ -1,10 +1,11 @@
 """MTF-GLP-CBD: context-based decision with global gains (Alparone et al., IEEE TGRS 45(10), 2007)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import glp_low_pass
 from waldbench.imaging.statistics import inject, slope
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -19,7 +20,7 @@ class MTFGLPCBD(Method):
 
     margin = 17
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)
         return inject(lms, slope(low, lms), guide - low)

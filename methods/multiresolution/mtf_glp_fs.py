@@ -1,10 +1,11 @@
 """MTF-GLP-FS: full-scale regression of the gains (Vivone, Restaino, Chanussot, IEEE TIP 27(7), 2018)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import glp_low_pass
 from waldbench.imaging.statistics import covariance, divide, inject
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -19,8 +20,8 @@ class MTFGLPFS(Method):
 
     margin = 17
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)
         gains = divide(covariance(guide, lms), covariance(guide, low))
         return inject(lms, gains, guide - low)

@@ -1,10 +1,11 @@
 """MTF-GLP-HPM: high-pass modulation on the MTF-matched pyramid (Aiazzi et al., URBAN, 2003)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass, glp_low_pass
 from waldbench.imaging.statistics import EPS, match_moments
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -19,7 +20,7 @@ class MTFGLPHPM(Method):
 
     margin = 17
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         guide = match_moments(guide, like=lms, spread=gaussian_low_pass(guide, self.ratio))
         return lms * guide / (glp_low_pass(guide, self.sensor, self.ratio) + EPS)

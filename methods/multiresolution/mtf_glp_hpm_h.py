@@ -3,10 +3,11 @@
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass, glp_low_pass, mtf
 from waldbench.imaging.statistics import EPS, combine, haze, regress
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -30,8 +31,8 @@ class MTFGLPHPMH(Method):
         super().__init__(**options)
         self.decimated = decimated
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         # Where the low-pass nears the haze, the division by their difference amplifies rounding: both in double precision.
         path, exact = haze(lms), guide.double()
         guide_path = combine(path.double(), regress(lms.double(), gaussian_low_pass(exact, self.ratio), constant=True))

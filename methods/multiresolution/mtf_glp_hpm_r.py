@@ -1,10 +1,11 @@
 """MTF-GLP-HPM-R: regression-based high-pass modulation (Vivone, Restaino, Chanussot, IEEE TGRS 56(2), 2018)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import glp_low_pass
 from waldbench.imaging.statistics import EPS, divide, mean, slope
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -19,8 +20,8 @@ class MTFGLPHPMR(Method):
 
     margin = 17
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)
         shift = divide(mean(lms), slope(low, lms)) - mean(guide)
         return lms * (guide + shift) / (low + shift + EPS)

@@ -3,10 +3,11 @@
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.statistics import EPS, match_moments
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -32,8 +33,8 @@ class SFIM(Method):
         self.match = match
         self.size = self.ratio // 2 * 2 + 1
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         if self.match:
             guide = match_moments(guide, like=lms)
         return lms * (guide / (box(guide, self.size) + EPS))

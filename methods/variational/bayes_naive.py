@@ -4,10 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass, mtf_pan
 from waldbench.imaging.statistics import gram, variance, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
 # Smallest share of a variance that counts as noise or as prior knowledge.
@@ -45,8 +46,8 @@ class BayesNaive(Method):
         super().__init__(**options)
         self.components, self.noise = components, 10 ** (-snr / 10)
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         bands, sharp = zero_mean(ms), zero_mean(guide)
         low_guide = zero_mean(mtf_pan(guide, self.sensor, self.ratio, step=self.ratio))
         response, base = responses(bands, low_guide), axes(bands, self.components)

@@ -4,12 +4,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import mtf, mtf_pan
 from waldbench.imaging.resampling import interp23
 from waldbench.imaging.sensors import generic
 from waldbench.imaging.statistics import divide
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import responses
 
 # Weight of the condition that abundances sum to one, as a share of the images' largest value.
@@ -45,8 +46,8 @@ class CNMF(Method):
         super().__init__(**options)
         self.endmembers, self.rounds, self.updates = endmembers, rounds, updates
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         scale = torch.maximum(ms.amax((1, 2, 3)), guide.amax((1, 2, 3)))[:, None, None]
         scale = torch.where(scale > 0, scale, 1)
         size, low_size = guide.shape[-2:], ms.shape[-2:]

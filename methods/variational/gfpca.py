@@ -4,10 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.statistics import gram, mean, zero_mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 
 @register(
@@ -39,8 +40,8 @@ class GFPCA(Method):
         self.window = 2 * radius + 1
         self.epsilon = (epsilon * self.sensor.scale) ** 2
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         centred = zero_mean(ms)
         axes = torch.linalg.eigh(gram(centred, centred)).eigenvectors[..., -min(self.components, ms.shape[1]) :].to(ms.dtype)
         components = (axes.mT @ (lms - mean(ms)).flatten(2)).unflatten(2, lms.shape[-2:])

@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import mtf_pan
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
 
@@ -52,8 +53,8 @@ class HySure(Method):
         self.components, self.iterations = components, iterations
         self.smoothness, self.guide_weight, self.penalty = smoothness, guide_weight, penalty
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         scale = torch.maximum(ms.abs().amax((1, 2, 3)), guide.abs().amax((1, 2, 3)))[:, None, None, None]
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         response = responses(ms, mtf_pan(guide, self.sensor, self.ratio, step=self.ratio))

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.resampling import imresize
 from waldbench.imaging.statistics import divide, gram, mean
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 # Daubechies' four-tap filters of an undecimated transform.
 LOW = tuple(tap / (4 * sqrt(2)) for tap in (1 + sqrt(3), 3 + sqrt(3), 3 - sqrt(3), 1 - sqrt(3)))
@@ -41,8 +42,8 @@ class PWMBF(Method):
         # The coarsest of four levels reaches 45 guide pixels, in the analysis and again in the synthesis.
         self.margin = ceil(90 / self.ratio) + 4
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         bands = imresize(ms, self.ratio)
         axes = torch.linalg.eigh(gram(bands, bands)).eigenvectors[..., -min(self.components, ms.shape[1]) :].to(ms.dtype)
         components = (axes.mT @ bands.flatten(2)).unflatten(2, bands.shape[-2:])

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import imresize
 from waldbench.imaging.statistics import divide, gram
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 
 # Smoothness of every component, tuned by the authors for WorldView-3 and for GeoEye-1 (four bands).
 EIGHT = (6.03425034e-7, 2.245365227623e-3, 1.23865525036e-4, 4.160835851678272, 1.105372103739908)
@@ -52,8 +53,8 @@ class RR(Method):
         # A Gaussian whose gain at the Nyquist frequency of the low-resolution grid is 0.3.
         self.spread = self.ratio * sqrt(-2 * log(0.3)) / pi
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         ms_level, guide_level = _level(ms), _level(guide)
         ms, guide = divide(ms.abs(), ms_level), divide(guide.abs(), guide_level)
         system = _System(self._axes(ms, guide), _edges(guide), guide.new_tensor(self.smoothness), self._blur(guide))

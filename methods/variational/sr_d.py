@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from waldbench.imaging.filters import mtf
 from waldbench.imaging.resampling import decimate, imresize
 from waldbench.imaging.statistics import gram, match_moments
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.variational._pursuit import BLOCK, Dictionary, pursue
 
 # Principal bands weaker than this share of the strongest one are rounding noise.
@@ -40,8 +41,8 @@ class SRD(Method):
         super().__init__(**options)
         self.patch, self.overlap, self.count = patch, overlap, atoms
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         guide = match_moments(guide, like=lms)
         sharp = guide - imresize(mtf(guide, self.sensor, self.ratio, step=self.ratio), self.ratio)
         dull = mtf(sharp, self.sensor, self.ratio, step=self.ratio)

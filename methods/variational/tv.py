@@ -5,11 +5,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass
 from waldbench.imaging.nonnegative import nonnegative
 from waldbench.imaging.statistics import divide, gram
-from waldbench.methods import Method, register
+from waldbench.methods.base import Method, register
 from waldbench.methods.variational._tv_solver import Problem, Solver, as_in_toolbox
 
 
@@ -70,8 +71,8 @@ class TV(Method):
         if self.setting and len(self.setting.weights) != self.sensor.count:
             raise ValueError(f"'{tuned_for}' has {len(self.setting.weights)} bands, sensor {self.sensor.key} {self.sensor.count}")
 
+    @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        """Fuse; shapes as in `Method`."""
         if self.setting:
             weights = ms.new_tensor(self.setting.weights).view(1, -1, 1, 1).expand(len(ms), -1, -1, -1)
             alpha = torch.full_like(weights[:, :1], self.setting.alpha)
