@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from waldbench import datasets, metrics
 from waldbench.datasets.base import SPLITS, Dataset, DatasetError, Split
-from waldbench.datasets.folders import VARIABLE, roots
+from waldbench.datasets.data_roots import VARIABLE, roots
 from waldbench.datasets.pancollection import COUNTS, PanCollection, expected_files, locate, open_split
 from waldbench.imaging import Sensor, interp23
 from waldbench.imaging.filters import mtf

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from waldbench.datasets.arrays import Array
+from waldbench.datasets.array_layout import Array
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.cube_facts import Values, detect_values
+from waldbench.datasets.cube_statistics import Values, detect_values
 from waldbench.datasets.user_files import UserImages
 from waldbench.imaging import Sensor, sensors
 from waldbench.imaging.hyperspectral import KNOWN_AS, SPECTROMETERS, evenly, selected

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from waldbench.datasets.arrays import MULTISPECTRAL, Array
+from waldbench.datasets.array_layout import MULTISPECTRAL, Array
 from waldbench.datasets.base import DatasetError
 
 # Names of variables in the public files, in lower case and without the toolboxes' prefix I_.

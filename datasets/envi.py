@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from waldbench.datasets.arrays import Array
+from waldbench.datasets.array_layout import Array
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
 
 HEADER = ".hdr"

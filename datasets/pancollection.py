@@ -14,7 +14,7 @@ from typing import Any
 
 from waldbench.datasets.alignment import shifts
 from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
-from waldbench.datasets.folders import find
+from waldbench.datasets.data_roots import find
 from waldbench.datasets.hdf5 import ImageFile, check_images, fingerprint
 from waldbench.datasets.sources import choose, not_found
 from waldbench.datasets.splits import EmptySplit

@@ -13,11 +13,11 @@ import numpy as np
 from torch import Tensor
 
 from waldbench.datasets.alignment import shifts
-from waldbench.datasets.arrays import SLACK
+from waldbench.datasets.array_layout import SLACK
 from waldbench.datasets.base import Dataset, DatasetError, Split, register
 from waldbench.datasets.cube_sensor import resolve_cube, simulate_pan, to_digital_numbers
 from waldbench.datasets.cubes import read_response
-from waldbench.datasets.holdout import Window, divide, stride
+from waldbench.datasets.scene_parts import Window, divide, stride
 from waldbench.datasets.splits import EmptySplit, PatchSplit, SceneSplit
 from waldbench.datasets.user_files import UserImages, read_user_images
 from waldbench.datasets.user_sensor import resolve

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.folders import roots
+from waldbench.datasets.data_roots import roots
 
 ROIS = Path(__file__).with_name("sen12mscr_rois.csv")
 INSIDE = ("", "sen12mscr", "SEN12MSCR", "SEN12MS-CR")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from waldbench.datasets.base import Dataset, DatasetError
-from waldbench.datasets.folders import VARIABLE, roots
+from waldbench.datasets.data_roots import VARIABLE, roots
 
 SOURCES = ("auto", "published", "simulated")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from waldbench.datasets.arrays import MULTISPECTRAL, Array, to_tensors
+from waldbench.datasets.array_layout import MULTISPECTRAL, Array, to_tensors
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
 from waldbench.datasets.cubes import bands_first_alone, from_variables
 from waldbench.datasets.envi import is_envi, read_envi

@@ -13,7 +13,7 @@ from tests.datasets.published import smooth_noise, write
 from waldbench import datasets
 from waldbench.bench.data_check import check_data
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.cube_facts import detect_values, model_pan
+from waldbench.datasets.cube_statistics import detect_values, model_pan
 from waldbench.datasets.simulated import SimulatedTwin
 from waldbench.imaging import interp23, sensors
 from waldbench.imaging.filters import mtf

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from waldbench.datasets.arrays import Array, bands_first, plane
+from waldbench.datasets.array_layout import Array, bands_first, plane
 from waldbench.datasets.base import DatasetError
 from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_array, read_user_images
 from waldbench.datasets.user_sensor import resolve
