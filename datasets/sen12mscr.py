@@ -18,15 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
+from waldbench.datasets.base import Dataset, DatasetError, Split, register
 from waldbench.datasets.hdf5 import fingerprint
+from waldbench.datasets.published import PublishedDataset, spread
 from waldbench.datasets.sar_tracks import DEFAULT, assemble, sensor_of
 from waldbench.datasets.sen12mscr_files import Found, Triplet, locate
-from waldbench.datasets.sources import choose, not_found
 from waldbench.imaging import Scene
 from waldbench.imaging.clouds import cloud_and_shadow
 
-SOURCE = "https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803)"
 EXPECTED = (
     "ROIs1158_spring_s1/s1_1/ROIs1158_spring_s1_1_p30.tif and so on, with _s2 and _s2_cloudy beside, "
     "or the folders s1, s2_cloudfree and s2_cloudy with files of equal names"
@@ -40,7 +39,7 @@ SAMPLED = 64
 
 
 @register("sen12mscr", task="sar", sensor="sentinel2", title="SEN12MS-CR")
-class Sen12MSCR(Dataset):
+class Sen12MSCR(PublishedDataset):
     """Sentinel-1 and 13 bands of Sentinel-2, 256x256 patches, 10 m; tracks sar-cr (cloud removal) and sar-sharp (sharpening).
 
     The official split by region applies; a folder in which either its training or its test regions are missing is tested as a
@@ -58,7 +57,7 @@ class Sen12MSCR(Dataset):
 
     key = "sen12mscr"
     task = "sar"
-    source = "published"
+    download = "https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803)"
 
     def __init__(
         self, root: Path | None = None, *, track: str = DEFAULT, scaling: str = "dsen2-cr", fill: str = FILLS[0]
@@ -70,14 +69,13 @@ class Sen12MSCR(Dataset):
         found = locate(root)
         if found is None or not found.triplets:
             partial = f" (here are only incomplete patches: {found.incomplete})" if found and found.incomplete else ""
-            raise DatasetNotFoundError(not_found(self.key, root, EXPECTED + partial, SOURCE))
+            raise self.not_found(root, EXPECTED + partial)
         self._track, self.fill = track, fill
         self.notices = _count(found)
         splits = _usable(found, self.notices)
         self._splits = {name: TripletSplit(triplets, track, fill) for name, triplets in splits.items()}
         everything = found.triplets
-        sample = [everything[i * len(everything) // SAMPLED] for i in range(SAMPLED)]
-        sample = list(dict.fromkeys(sample))
+        sample = [everything[i] for i in spread(len(everything), SAMPLED)]
         self.fingerprint = _fingerprint(everything, sample, fill)
         read_triplet(everything[0], fill)
         holes = sum(bool(~np.isfinite(read_image(triplet.s1, 2)).all()) for triplet in sample)
@@ -89,19 +87,22 @@ class Sen12MSCR(Dataset):
             self.notices.append("cloud masks: found by band ratios (imaging.clouds), threshold 0.2; the files hold none")
 
     @classmethod
-    def open(cls, root: Path | None = None, source: str = "auto", **options: Any) -> Dataset:
-        """Open the published files or the simulated twin; arguments as in `datasets.open`, options as in the two classes.
+    def published(cls, root: Path | None, **options: Any) -> Sen12MSCR:
+        """Open the published files; options as in the class."""
+        return cls(root, **options)
 
-        Raises:
-            DatasetError: for missing or broken files, or an unknown source.
-        """
+    @classmethod
+    def twin(cls, **options: Any) -> Dataset:
+        """Open the simulated twin; options as in its class."""
         from waldbench.datasets.simulated.sentinel_twin import SentinelTwin
 
-        def present() -> bool:
-            found = locate(root)
-            return found is not None and bool(found.triplets)
+        return SentinelTwin(**options)
 
-        return choose(cls.key, root, source, present, lambda: cls(root, **options), lambda: SentinelTwin(**options))
+    @classmethod
+    def is_present(cls, root: Path | None) -> bool:
+        """Whether there is at least one complete patch."""
+        found = locate(root)
+        return found is not None and bool(found.triplets)
 
     @property
     def track(self) -> str:
