@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from waldbench.datasets.base import DatasetError
+from waldbench.datasets.raster import Array
 
-Array = NDArray[Any]
 # Pixels of PAN by which the two images may disagree; more is no rounding of a cut but another area.
 SLACK = 16
 # More bands than this: a hyperspectral cube.
@@ -62,6 +59,17 @@ def bands_first(array: Array, size: tuple[int, ...], label: str) -> Array:
             f"{label}: shape {array.shape} fits PAN {size} at no integer ratio, bands first or last; both must show the same area"
         )
     axis = min(fits, key=lambda axis: array.shape[axis])
+    return np.moveaxis(array, axis, 0)
+
+
+def bands_first_alone(array: Array, axis: int | None = None) -> Array:
+    """Bring the bands of a lone cube (H, W, C) or (C, H, W) to the front.
+
+    Without `axis` they are the odd one out where two sides are equal, else the last axis, as MATLAB and NumPy users store them.
+    """
+    if axis is None:
+        a, b, c = array.shape
+        axis = 0 if b == c and a != b else 1 if a == c and a != b else 2
     return np.moveaxis(array, axis, 0)
 
 

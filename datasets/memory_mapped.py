@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from waldbench.datasets.array_layout import Array, bands_first, plane
+from waldbench.datasets import formats
+from waldbench.datasets.array_layout import bands_first, plane
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_array, read_user_images
-from waldbench.datasets.user_sensor import resolve
+from waldbench.datasets.raster import Array
+from waldbench.datasets.scene_sensor import resolve
+from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_user_images
 from waldbench.imaging import Sensor
 
 # Rows of an image that are looked at together.
@@ -38,7 +40,7 @@ def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
         DatasetError: if nothing fits, a file is broken, or the images do not fit each other.
         UnknownNameError: for an unknown sensor.
     """
-    if Path(path).suffix.lower() == ".mat":
+    if formats.holds_scene(Path(path)):
         given = read_user_images(path)
         arrays = {role: image[0].numpy() for role, image in given.images.items()}
         name, files, facts = given.name, given.files, given.facts
@@ -46,8 +48,8 @@ def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
         raise DatasetError(_lonely(path))
     else:
         found = named_files(path)
-        pan = plane(read_array(found["pan"], mapped=True), str(found["pan"]))
-        ms = bands_first(read_array(found["ms"], mapped=True), pan.shape, str(found["ms"]))
+        pan = plane(formats.read_image(found["pan"], mapped=True).image, str(found["pan"]))
+        ms = bands_first(formats.read_image(found["ms"], mapped=True).image, pan.shape, str(found["ms"]))
         arrays = {"ms": ms, "pan": pan[None]}
         name, files, facts = found["ms"].stem, (found["ms"], found["pan"]), {}
     if not {"ms", "pan"} <= set(arrays):

@@ -15,12 +15,11 @@ from torch import Tensor
 from waldbench.datasets.alignment import shifts
 from waldbench.datasets.array_layout import SLACK
 from waldbench.datasets.base import Dataset, DatasetError, Split, register
-from waldbench.datasets.cube_sensor import resolve_cube, simulate_pan, to_digital_numbers
-from waldbench.datasets.cubes import read_response
+from waldbench.datasets.cube_preparation import read_response, simulate_pan, to_digital_numbers
 from waldbench.datasets.scene_parts import Window, divide, stride
+from waldbench.datasets.scene_sensor import resolve
 from waldbench.datasets.splits import EmptySplit, PatchSplit, SceneSplit
 from waldbench.datasets.user_files import UserImages, read_user_images
-from waldbench.datasets.user_sensor import resolve
 from waldbench.imaging import Scene, Sensor, interp23
 from waldbench.imaging.filters import mtf
 from waldbench.imaging.wald import degrade
@@ -91,13 +90,12 @@ class UserScene(Dataset):
         if response is not None and "cube" not in given.images:
             raise DatasetError("scene: a spectral response makes a PAN image for a cube that has none; this scene has one")
         found = _ratio(given, ratio)
-        if not given.is_cube:
-            self.sensor, lines = resolve(given, asked, found)
+        values = None
+        if given.is_cube:
+            given, values, lines = to_digital_numbers(given)
             self.notices += lines
-            return given
-        given, values, lines = to_digital_numbers(given)
-        self.sensor, more = resolve_cube(given, asked, found, values)
-        self.notices += [*lines, *more]
+        self.sensor, lines = resolve(given, asked, found, values)
+        self.notices += lines
         if "cube" not in given.images:
             return given
         table = None if response is None else read_response(Path(response))

@@ -8,6 +8,19 @@ from typing import Any
 import numpy as np
 
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.raster import Variables
+
+suffixes = (".mat",)
+holds_scene = True
+
+
+def read(path: Path, mapped: bool = False) -> Variables:
+    """Read the variables of a MATLAB file, always whole: `mapped` has no effect.
+
+    Raises:
+        DatasetError: if it cannot be read.
+    """
+    return Variables(read_mat(path), (path,))
 
 
 def read_mat(path: Path) -> dict[str, Any]:
