@@ -1,4 +1,4 @@
-"""Hyperspectral cubes of users in digital numbers, and a PAN image made of the bands where there is none."""
+"""Prepares hyperspectral cubes of users: conversion to digital numbers, and a simulated PAN image where there is none."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from waldbench.datasets.raster import Array
 from waldbench.datasets.user_files import UserImages
 from waldbench.imaging import Sensor
 
-# Share of the highest response at which PAN's range ends.
+# PAN's spectral range ends where its response falls below this share of the maximum.
 HALF = 0.5
 
 
 def to_digital_numbers(given: UserImages) -> tuple[UserImages, Values, list[str]]:
-    """Cube and PAN in digital numbers, the range that the cube's values had, and lines that say what was done."""
+    """Return cube and PAN in digital numbers, the range of the cube's values before, and warnings that say what was done."""
     main = given.main
     values = detect_values(float(main.max()))
     lines = [values.describe()]
@@ -42,12 +42,12 @@ def simulate_pan(cube: Tensor, sensor: Sensor, response: Array | None) -> tuple[
     """PAN as a weighted mean of the bands of a cube (1, C, H, W).
 
     Args:
-        cube: digital numbers.
-        sensor: its centres and widths weight the bands.
-        response: rows of nm and PAN response; None: equal response over the sensor's PAN range, else the visible.
+        cube: the image in digital numbers.
+        sensor: sensor of the cube, whose centres and widths give the weights of the bands.
+        response: rows of wavelength in nm and PAN response; None: equal response over the PAN range of the sensor.
 
     Returns:
-        PAN (1, 1, H, W), the sensor with PAN's range, and a line that says how it was made.
+        PAN (1, 1, H, W), the sensor with PAN's range, and a warning that says how it was made.
 
     Raises:
         DatasetError: if no band lies in PAN's range.
@@ -73,7 +73,10 @@ def simulate_pan(cube: Tensor, sensor: Sensor, response: Array | None) -> tuple[
 
 
 def read_response(path: Path) -> Array:
-    """Spectral responses (rows, columns >= 2): nm in the first column, PAN in the second; .mat, .csv, .txt or .npy.
+    """Read a table of spectral responses (rows, columns >= 2): wavelength in nm in the first column, PAN in the second.
+
+    Args:
+        path: a file .mat, .csv, .txt or .npy.
 
     Raises:
         DatasetError: if there is no such table.

@@ -21,8 +21,8 @@ def from_variables(content: dict[str, Any]) -> tuple[dict[str, Array], dict[str,
     """Find a cube, and perhaps its PAN, among the variables of a MATLAB file (names in lower case, without I_).
 
     Returns:
-        Arrays by role ("ms" and "pan", or "cube" alone), bands first, and facts (wavelengths, numbers, ratio); None if there is
-        no cube of more than 16 bands.
+        Arrays by role ("ms" and "pan", or "cube" alone), bands first, and facts (wavelengths, numbers, ratio); None where
+        there is no cube of more than 16 bands.
     """
     named = _cube(content)
     if named is None:
@@ -48,7 +48,7 @@ def _cube(content: dict[str, Any]) -> tuple[str, Array] | None:
 
 
 def _unfold(matrix: Array, content: dict[str, Any]) -> Array | None:
-    """A cube (C, H, W) from its pixels (C, H * W) in MATLAB's order of columns; None if it is no such matrix."""
+    """A cube (C, H, W) from its pixels (C, H * W) in MATLAB's order of columns; None for any other matrix."""
     bands, pixels = matrix.shape
     if not MULTISPECTRAL < bands < pixels:
         return None

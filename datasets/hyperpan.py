@@ -2,7 +2,7 @@
 
 The files are downloaded by hand (`run_bench.py data wdc` says from where): HDF5, arrays GT, LMS, MS, PAN of N x C x H x W.
 What the collection does not document (range of the values, how PAN was made, sizes of some parts) is measured when the files
-are opened and told in the notices. The widespread loader opens them writable; here they are only read.
+are opened and reported in `notices`. The usual loader opens them for writing; here they are only read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from waldbench.datasets.alignment import shifts
 from waldbench.datasets.base import DatasetError, Split, register
-from waldbench.datasets.cube_statistics import BELIEVED, PanModel, Values, detect_values, model_pan
+from waldbench.datasets.cube_statistics import MINIMUM_EXPLAINED, PanModel, Values, detect_values, model_pan
 from waldbench.datasets.hdf5 import ImageFile, check_images
 from waldbench.datasets.published import HDF5Dataset, PublishedFile, spread
 from waldbench.datasets.splits import FileSplit
@@ -23,7 +23,7 @@ from waldbench.imaging.filters import mtf
 
 # Images of a file that are measured when it is opened.
 SAMPLED = 8
-# Share of the training patches that serves for validation where no such file is there.
+# Share of the training patches that are used for validation where there is no validation file.
 VALID_SHARE = 0.1
 
 
@@ -86,7 +86,7 @@ class HyperPan(HDF5Dataset):
         return splits
 
     def _values(self, files: dict[str, ImageFile]) -> Values:
-        """The range of the values, one for all files."""
+        """Detect the range of the values, which must be the same in all files."""
         found = {}
         for role, file in files.items():
             sample = file.read("ms", spread(file.shapes["ms"][0], SAMPLED))
@@ -137,7 +137,7 @@ class HyperPan(HDF5Dataset):
                 self.notices.append(f"{role}: the file has no LMS; computed from MS with the 23-tap interpolation")
 
     def _measure(self, splits: dict[str, Split]) -> None:
-        """Measure on one file how ms, lms and PAN follow from gt, and say so."""
+        """Measure on one file how ms, lms and PAN follow from gt, and add the results to `notices`."""
         split = next((splits[name] for name in ("train", "reduced") if name in splits), None)
         if split is None:
             return
@@ -147,11 +147,11 @@ class HyperPan(HDF5Dataset):
         model = model_pan(scene.gt, scene.guide)
         self.pan_weights = tuple(model.weights.tolist())
         self.notices.append(model.describe(self.sensor))
-        self._believe(model)
+        self._use_range(model)
         self.notices += [_interpolation(scene), *self._degradation(scene)]
 
-    def _believe(self, model: PanModel) -> None:
-        if model.explained >= BELIEVED:
+    def _use_range(self, model: PanModel) -> None:
+        if model.explained >= MINIMUM_EXPLAINED:
             self.sensor = replace(self.sensor, pan=model.range_of(self.sensor))
         else:
             low, high = self.sensor.pan

@@ -1,4 +1,4 @@
-"""A scene in files, as arrays that stay on disk until they are used: for scenes larger than the memory."""
+"""Opens a user's scene as memory-mapped arrays, for scenes larger than the memory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from waldbench.datasets.scene_sensor import resolve
 from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_user_images
 from waldbench.imaging import Sensor
 
-# Rows of an image that are looked at together.
+# Rows of an image that are read at a time.
 ROWS = 256
 
 
 @dataclass(frozen=True)
 class MappedScene:
-    """MS (C, h, w) and PAN (1, H, W), cut to their common area from the top left, and what is known of the sensor."""
+    """A scene of which MS and PAN are cut to their common area from the top left.
+
+    Attributes:
+        ms: low-resolution image (C, h, w).
+        pan: panchromatic image (1, H, W).
+        sensor: the sensor, as given by the user or found.
+        files: the files of MS and PAN.
+        notices: warnings that a user must see.
+    """
 
     ms: Array
     pan: Array
@@ -36,8 +44,12 @@ def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
 
     Uncompressed TIFF and NumPy files stay on disk; others are read whole.
 
+    Args:
+        path: the scene as it is given after `scene:`.
+        sensor: key of the sensor; None: as the file says, else guessed from the name, else generic.
+
     Raises:
-        DatasetError: if nothing fits, a file is broken, or the images do not fit each other.
+        DatasetError: if no such files are found, a file is broken, or the images do not fit each other.
         UnknownNameError: for an unknown sensor.
     """
     if formats.holds_scene(Path(path)):

@@ -71,6 +71,10 @@ class PublishedDataset(Dataset):
     interpolation_indices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     interpolation_scores: ClassVar[Mapping[str, tuple[PublishedScores, ...]]] = {}
 
+    @abstractmethod
+    def __init__(self, root: Path | None = None) -> None:
+        """Open the published files in `root`; see `published`."""
+
     @classmethod
     def open(cls, root: Path | None = None, source: str = "auto", **options: Any) -> Dataset:
         """Open the published files where they are asked for or found, else the twin, with a warning if nobody asked for it.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -48,5 +47,5 @@ class Variables:
         files: the file, for the fingerprint.
     """
 
-    values: dict[str, np.ndarray[Any, Any] | str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()

@@ -1,4 +1,4 @@
-"""Which sensor took a user's scene: what the user says, else what the file says, else its name, else only the bands.
+"""Finds the sensor of a user's scene: from the option, else from the file, else from its name, else from the number of bands.
 
 The wavelengths of a hyperspectral cube come from the file, else from the instrument that the user or the file's name says, else
 they are assumed.
@@ -111,7 +111,7 @@ def _cube(given: UserImages, asked: str | Sensor | None, ratio: int, values: Val
         words = _words(given.name)
         pan = next((PANS[word] for word in words if word in PANS), VISIBLE)
         sensor = hyperspectral_sensor("", f"cube of {bands} bands", centres, widths, pan=pan)
-        # Figures are drawn from the key alone: it names the bands to be shown, counted from 1.
+        # Figures know only the key of the sensor, so it contains the numbers of the bands to be shown, counted from 1.
         sensor = replace(sensor, key="-".join([f"cube{bands}", *(str(band + 1) for band in sensor.rgb)]))
         lines.append(line)
     return values.apply(sensor).with_ratio(ratio), lines

@@ -32,7 +32,7 @@ EXPECTED = (
 )
 # Limits of backscatter [dB], VV and VH, that networks map to [0, 1]: those of DSen2-CR and GLF-CR, and of UnCRtainTS.
 SCALINGS = {"dsen2-cr": ((-25.0, 0.0), (-32.5, 0.0)), "uncrtaints": ((-25.0, 0.0), (-25.0, 0.0))}
-# What stands in for NaN: the mean of the band's other pixels (GLF-CR), or zero (UnCRtainTS).
+# What replaces NaN: the mean of the band's other pixels (GLF-CR), or zero (UnCRtainTS).
 FILLS = ("mean", "zero")
 # Triplets whose content is part of the fingerprint and is searched for NaN when the dataset is opened.
 SAMPLED = 64
@@ -48,8 +48,8 @@ class Sen12MSCR(PublishedDataset):
     Args:
         root: folder of the files; None: see `datasets.open`.
         track: "sar-cr" or "sar-sharp".
-        scaling: limits of backscatter: "dsen2-cr" or "uncrtaints".
-        fill: what stands in for NaN: "mean" or "zero".
+        scaling: whose limits of backscatter the networks use: "dsen2-cr" or "uncrtaints".
+        fill: what replaces NaN in SAR: "mean" of the band's other pixels or "zero".
 
     Raises:
         DatasetError: for missing or broken files, or an unknown option.
@@ -116,7 +116,7 @@ class Sen12MSCR(PublishedDataset):
 
 
 def _usable(found: Found, notices: list[str]) -> dict[str, list[Triplet]]:
-    """The splits as they are used; what deviates from the official ones becomes a notice."""
+    """Return the splits that are used; every deviation from the official ones is added to `notices`."""
     splits = {name: list(triplets) for name, triplets in found.splits.items()}
     regions = list(dict.fromkeys(triplet.name.rpartition("_p")[0] for triplet in splits["train"]))
     if splits["train"] and splits["reduced"] and (splits["valid"] or len(regions) > 1):
@@ -167,7 +167,7 @@ def read_triplet(triplet: Triplet, fill: str = FILLS[0]) -> tuple[Tensor, Tensor
     """SAR (1, 2, H, W) in dB, clear and cloudy image (1, 13, H, W) in digital numbers limited to 0..10000.
 
     Raises:
-        DatasetError: naming the file that is broken or does not fit.
+        DatasetError: naming the file that is broken or of another size.
     """
     sar, clear, cloudy = read_image(triplet.s1, 2), read_image(triplet.clear, 13), read_image(triplet.cloudy, 13)
     for path, image in ((triplet.clear, clear), (triplet.cloudy, cloudy)):
@@ -182,7 +182,7 @@ def read_triplet(triplet: Triplet, fill: str = FILLS[0]) -> tuple[Tensor, Tensor
 
 
 def read_image(path: Path, bands: int) -> NDArray[np.float32]:
-    """A GeoTIFF as (bands, H, W) float32, whichever axis its bands are on.
+    """Read a GeoTIFF as (bands, H, W) float32; its bands may be on the first or the last axis.
 
     Raises:
         DatasetError: if it cannot be read, or has another number of bands.
@@ -191,7 +191,7 @@ def read_image(path: Path, bands: int) -> NDArray[np.float32]:
 
     try:
         image = tifffile.imread(path)
-    except Exception as error:  # whatever is wrong inside a broken file; compressed ones need a codec
+    except Exception as error:  # broken files raise many different exceptions; compressed ones need a codec
         image = _with_rasterio(path, error)
     if image.ndim != 3 or bands not in (image.shape[-1], image.shape[0]):
         raise DatasetError(f"{path}: expected {bands} bands, found shape {image.shape}; is it a file of SEN12MS-CR?")

@@ -26,7 +26,7 @@ class EmptySplit(Split):
         return 0
 
     def read(self, indices: Sequence[int]) -> Scene:
-        """Raise DatasetError with the reason: there is nothing to read."""
+        """Raise DatasetError with the reason."""
         raise DatasetError(f"this split has no images: {self.reason}")
 
 
@@ -34,12 +34,12 @@ class FileSplit(Split):
     """Consecutive images of one HDF5 file with arrays ms, pan and perhaps lms and gt.
 
     Args:
-        file: the file.
+        file: the opened file.
         name: start of the name of every image.
         ratio: resolution ratio of the sensor.
-        factor: what turns the values of the file into digital numbers.
+        factor: what the values of the file are multiplied by to become digital numbers.
         start: first image of the file.
-        stop: one more than the last image; None: all the images from `start` on.
+        stop: index after the last image; None: all the images from `start` on.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class SceneSplit(Split):
 
     @cached_property
     def scene(self) -> Scene:
-        """The image."""
+        """The image, built on first use."""
         return self._build()
 
     def read(self, indices: Sequence[int]) -> Scene:

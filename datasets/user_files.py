@@ -1,6 +1,6 @@
-"""A user's own images: MATLAB files, TIFF, ENVI or NumPy arrays, in the layouts that people have.
+"""Reads the images of a user's scene: one file of a whole scene, or one file an image, in any of the file formats.
 
-Everything is only read. Arrays may have their bands first or last; which it is follows from the guide's size.
+Files are never written to. Arrays may have their bands first or last; the size of the guide decides which.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class UserImages:
         files: the files, for the fingerprint.
         images: "ms" and "pan" at full resolution, or "ms", "pan" and "gt"; also "ms_lr" and "pan_lr" where a file has them;
             (1, C, H, W) each. A hyperspectral image without PAN is the one image "cube".
-        facts: what a file says beside the images: sensor, ratio, l (bits), rgb_indexes; of cubes wavelengths and widths (nm),
+        facts: what a file contains beside the images: sensor, ratio, l (bits), rgb_indexes; of cubes wavelengths and widths (nm),
             numbers (of the bands that were kept), variable.
-        notices: lines that a user must see.
+        notices: warnings that a user must see.
     """
 
     name: str
@@ -58,7 +58,7 @@ def read_user_images(path: str) -> UserImages:
     """Read FILE.mat, a folder with ms and pan, a prefix of PREFIX_ms and PREFIX_pan, MS,PAN[,GT], or a hyperspectral cube.
 
     Raises:
-        DatasetError: if nothing fits, a file is broken, or an image has NaN or infinite values.
+        DatasetError: if no such files are found, a file is broken, or an image has NaN or infinite values.
     """
     place = Path(path).expanduser()
     if formats.holds_scene(place):
@@ -89,7 +89,7 @@ def _lone_cube(raster: Raster, place: Path) -> Array:
     array = raster.image
     if raster.band_axis is not None:
         return np.moveaxis(array, raster.band_axis, 0)
-    # A TIFF of many pages is bands first; all else follows the sides.
+    # The pages of a TIFF are its bands; for all other arrays the sides decide.
     first = 0 if array.ndim == 3 and place.suffix.lower() != ".npy" and array.shape[0] < min(array.shape[1:]) else None
     if array.ndim == 3 and len(cube := bands_first_alone(array, first)) > MULTISPECTRAL:
         return cube
@@ -159,7 +159,7 @@ def _from_variables(path: Path) -> UserImages:
     content = {re.sub(r"^i_", "", name.lower()): value for name, value in read.values.items()}
     names = {"ms": "ms", "pan": "pan", "gt": "gt", "ms_lr": "ms_lr", "pan_lr": "pan_lr"}
     if "ms_lr" in content and ("gt" in content or "pan_lr" not in content):
-        # The toolboxes' files: I_MS is the interpolated image, I_MS_LR the low-resolution one.
+        # In files of the MATLAB toolboxes I_MS is the interpolated image and I_MS_LR the low-resolution one.
         names = {"ms": "ms_lr", "pan": "pan", "gt": "gt"}
     facts: dict[str, Any] = {name: content[name] for name in FACTS if name in content}
     arrays = {role: content[name] for role, name in names.items() if name in content}

@@ -1,4 +1,4 @@
-"""ENVI raster files: a text header (.hdr) beside a file of plain numbers, in three orders of the axes."""
+"""ENVI raster files: a text header (.hdr) and a binary file beside it, in three interleaves."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from waldbench.datasets.raster import Array, Raster
 HEADER = ".hdr"
 ENDINGS = (".img", ".dat", ".raw", ".bin", ".bsq", ".bil", ".bip")
 suffixes = (HEADER, *ENDINGS)
-# The format's codes of number types; 6 and 9 are complex.
+# Codes of the data types; 6 and 9 are complex and not read.
 TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
-# For every interleave the sizes in the order of the file, and how its axes become (bands, lines, samples).
+# For every interleave the order of the axes in the file, and the transposition to (bands, lines, samples).
 ORDERS = {
     "bsq": (("bands", "lines", "samples"), (0, 1, 2)),
     "bil": (("lines", "bands", "samples"), (1, 0, 2)),
@@ -59,12 +59,12 @@ def parse_header(path: Path) -> dict[str, Any]:
     """Fields of a header by lower-case name: text, or a list of texts for values in braces.
 
     Raises:
-        DatasetError: if it is no ENVI header.
+        DatasetError: if the file is not an ENVI header.
     """
     text = path.read_text(encoding="latin-1")
     if not text.lstrip().upper().startswith("ENVI"):
         raise DatasetError(f"{path}: expected an ENVI header (first line ENVI), found '{text[:20].strip()}'")
-    # Comments start with a semicolon; braces may run over several lines.
+    # Comments start with a semicolon; values in braces may extend over several lines.
     text = re.sub(r"(?m)^\s*;.*$", "", text)
     fields: dict[str, Any] = {}
     for match in re.finditer(r"(?m)^[ \t]*([^=\n]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", text):

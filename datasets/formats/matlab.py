@@ -40,7 +40,7 @@ def read_mat(path: Path) -> dict[str, Any]:
             return _read_mat73(path)
     except DatasetError:
         raise
-    except Exception as error:  # scipy raises a dozen different types for broken files
+    except Exception as error:  # scipy raises many different exceptions for broken files
         raise DatasetError(f"{path}: cannot be read as a MATLAB file ({error}); is it complete?") from error
     # MATLAB's strings come as one-element arrays.
     return {
