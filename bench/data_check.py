@@ -6,50 +6,24 @@ The last is decided without any trained network: interpolation alone (EXP, the `
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, TypeGuard
 
 import torch
 from tabulate import tabulate
 
 from waldbench import datasets, metrics
 from waldbench.datasets.base import SPLITS, Dataset, DatasetError, Split
-from waldbench.datasets.folders import VARIABLE, roots
-from waldbench.datasets.pancollection import COUNTS, PanCollection, expected_files, locate, open_split
+from waldbench.datasets.data_roots import VARIABLE, roots
+from waldbench.datasets.published import PublishedDataset, PublishedScores
 from waldbench.imaging import Sensor, interp23
 from waldbench.imaging.filters import mtf
 
+# Pixels that the published scores at reduced resolution leave out at the border.
 BORDER = 21
-IMAGES = 20
-REDUCED = ("sam", "ergas", "q2n")
-FULL = ("d_lambda_k", "d_s", "hqnr")
 # Allowed relative deviation of SAM and ERGAS, and absolute deviation of the indices between 0 and 1.
 RELATIVE, ABSOLUTE = 0.01, 0.004
 # Low-resolution pixels at the border that know more of the scene than the file: the reach of the filter.
 REACH = 5
-
-
-class Anchor(NamedTuple):
-    """Published means of EXP over 20 test images, and what a match says about the file."""
-
-    values: tuple[float, float, float]
-    meaning: str
-
-
-PUBLISHED = "the published test images"
-ANCHORS: dict[tuple[str, str], list[Anchor]] = {
-    ("wv3", "reduced"): [Anchor((5.800, 7.155, 0.627), PUBLISHED)],
-    ("gf2", "reduced"): [Anchor((1.820, 2.366, 0.812), PUBLISHED)],
-    ("qb", "reduced"): [Anchor((8.435, 11.819, 0.584), PUBLISHED)],
-    ("wv3", "full"): [
-        Anchor((0.0232, 0.0813, 0.8975), "the .mat scenes: the ones of the published HQNR tables"),
-        Anchor((0.0456, 0.1201, 0.840), "the .h5 scenes: harder than the .mat ones; do NOT compare with published HQNR tables"),
-    ],
-    ("gf2", "full"): [Anchor((0.0180, 0.0957, 0.888), PUBLISHED)],
-}
-SOURCES = (
-    "download by hand, in a browser, from the links on https://github.com/liangjiandeng/PanCollection",
-    "or from the mirror elsting/PanCollection on Hugging Face (folders training_data and test_data)",
-)
 
 
 def check_data(key: str, root: Path | None = None) -> tuple[list[str], bool]:
@@ -65,23 +39,47 @@ def check_data(key: str, root: Path | None = None) -> tuple[list[str], bool]:
     Raises:
         UnknownNameError: for an unknown key.
     """
-    if key in COUNTS:
-        return _check_pancollection(key, root)
+    if key.startswith("scene:"):
+        return _check_opening(key, root)
+    published = datasets.catalogue[key].load()
+    if not _is_published(published) or not published.files:
+        return _check_opening(key, root)
+    found = published.find_files(root)
+    lines = _files(published, found, root)
+    if published.interpolation_indices:
+        more, sound = _check_files(published, found, root)
+    else:
+        opened, sound = _check_opening(key, root)
+        more = ["", *opened]
+    return [*lines, *more], sound
+
+
+def _is_published(dataset: Any) -> TypeGuard[type[PublishedDataset]]:
+    return isinstance(dataset, type) and issubclass(dataset, PublishedDataset)
+
+
+def _check_opening(key: str, root: Path | None) -> tuple[list[str], bool]:
+    """Check by opening the dataset alone."""
     try:
-        if key.startswith("scene:"):
-            return _describe(datasets.open(key)), True
-        return [*_files(key, root), *_describe(datasets.open(key, root=root, source="published"))], True
+        options: dict[str, Any] = {} if key.startswith("scene:") else {"root": root, "source": "published"}
+        return _describe(datasets.open(key, **options)), True
     except DatasetError as error:
-        return [*_files(key, root), str(error)], False
+        return [str(error)], False
 
 
-def _files(key: str, root: Path | None) -> list[str]:
-    """The table of a dataset that knows its published files, else nothing."""
-    known = None if key.startswith("scene:") else getattr(datasets.catalogue[key].load(), "files", None)
-    if known is None:
-        return []
-    title = f"{datasets.card(key)['title']}: files expected in {' or '.join(str(folder) for folder in roots(root))}"
-    return [title, *tabulate(known(root), headers=("role", "file", "found")).splitlines(), ""]
+def _files(published: type[PublishedDataset], found: dict[str, Path], root: Path | None) -> list[str]:
+    """The table of the published files, with their numbers of images where the dataset knows any."""
+    columns: dict[str, list[object]] = {
+        "split" if all(file.role in SPLITS for file in published.files) else "role": [file.role for file in published.files],
+        "file": [" or ".join(file.names) for file in published.files],
+    }
+    if any(file.images for file in published.files):
+        columns["images"] = [file.images or "?" for file in published.files]
+    absent = {True: "optional, not found", False: "MISSING"}
+    columns["found"] = [str(found.get(file.role, absent[file.optional])) for file in published.files]
+    title = datasets.card(published.key)["title"]
+    lines = [f"{title}: files expected in {' or '.join(str(folder) for folder in roots(root))}"]
+    return lines + tabulate(columns, headers="keys").splitlines()
 
 
 def _describe(dataset: Dataset) -> list[str]:
@@ -98,59 +96,53 @@ def _describe(dataset: Dataset) -> list[str]:
     return lines + [f"note: {notice}" for notice in dataset.notices]
 
 
-def _check_pancollection(key: str, root: Path | None) -> tuple[list[str], bool]:
-    found = locate(key, root)
-    files = expected_files(key)
-    lines = [f"{datasets.card(key)['title']}: files expected in {' or '.join(str(folder) for folder in roots(root))}"]
-    rows = []
-    for file in files:
-        place = str(found.get(file.split, "optional, not found" if file.optional else "MISSING"))
-        rows.append((file.split, " or ".join(file.names), file.images or "?", place))
-    lines += tabulate(rows, headers=("split", "file", "images", "found")).splitlines()
-    missing = [file.split for file in files if file.split not in found and not file.optional]
-    if missing:
-        lines += ["", *_remedy(key, missing)]
-    errors = _broken(key, found)
+def _check_files(published: type[PublishedDataset], found: dict[str, Path], root: Path | None) -> tuple[list[str], bool]:
+    """Check every file, and measure on the test images whether they are the published ones."""
+    missing = [file.role for file in published.files if file.role not in found and not file.optional]
+    lines = ["", *_remedy(published, missing)] if missing else []
+    errors = _broken(published, found)
     lines += [f"BROKEN: {error}" for error in errors]
-    if errors or "reduced" not in found:
+    if errors or published.test_role not in found:
         return lines, False
-    dataset = datasets.open(key, root=root, source="published")
-    assert isinstance(dataset, PanCollection)
-    # The static hint about the two scene sets is replaced by the measurement below.
-    lines += ["", *(f"note: {notice}" for notice in dataset.notices if "data wv3" not in notice and "not found" not in notice)]
+    dataset = published(root)
+    # Warnings that point to this command are replaced by what it measures.
+    told = (notice for notice in dataset.notices if f"data {dataset.key}" not in notice and "not found" not in notice)
+    lines += ["", *(f"note: {notice}" for notice in told)]
     measured, sound = _measure(dataset)
     return [*lines, *measured], sound and not missing
 
 
-def _remedy(key: str, missing: list[str]) -> list[str]:
-    effect = f"`--dataset {key}` uses the embedded SIMULATED twin" if "reduced" in missing else f"{', '.join(missing)} stay empty"
+def _remedy(published: type[PublishedDataset], missing: list[str]) -> list[str]:
+    key = published.key
+    twin = f"`--dataset {key}` uses the embedded SIMULATED twin"
+    effect = twin if published.test_role in missing else f"{', '.join(missing)} stay empty"
     return [
         f"missing: {', '.join(missing)}. Until they are there, {effect}.",
-        *SOURCES,
+        f"download by hand, in a browser, from {published.download}",
+        *(f"or from the mirror {mirror}" for mirror in published.mirrors),
         f"and put them into one of the folders above, or into a subfolder {key}, training_data or test_data;",
         f"another folder: --data-root DIR, or the environment variable {VARIABLE}",
     ]
 
 
-def _broken(key: str, found: dict[str, Path]) -> list[str]:
+def _broken(published: type[PublishedDataset], found: dict[str, Path]) -> list[str]:
     errors = []
-    for split, path in found.items():
+    for role, path in found.items():
         try:
-            images = open_split(key, split, path)
-            _ = images[0], images[-1]
+            published.check_file(role, path)
         except DatasetError as error:
             errors.append(str(error))
     return errors
 
 
-def _measure(dataset: PanCollection) -> tuple[list[str], bool]:
+def _measure(dataset: PublishedDataset) -> tuple[list[str], bool]:
     lines, sound = [], True
-    for name, keys in (("reduced", REDUCED), ("full", FULL)):
+    for name, keys in dataset.interpolation_indices.items():
         split = dataset.split(name)
         if len(split):
             lines.append(f"{name}: {_consistency(split, dataset.sensor)}")
             values = exp_scores(split, dataset.sensor, keys, BORDER if name == "reduced" else 0)
-            text, fits = _verdict(dataset.key, name, keys, values)
+            text, fits = _verdict(keys, values, dataset.interpolation_scores.get(name, ()))
             lines.append(f"{name}: EXP {text}")
             sound &= fits
     return lines, sound
@@ -163,29 +155,31 @@ def exp_scores(split: Split, sensor: Sensor, keys: tuple[str, ...], border: int)
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _verdict(key: str, split: str, keys: tuple[str, ...], values: torch.Tensor) -> tuple[str, bool]:
+def _verdict(keys: tuple[str, ...], values: torch.Tensor, published: tuple[PublishedScores, ...]) -> tuple[str, bool]:
     count = len(values)
     # The published deviations are those of a sample (n - 1).
     mean, deviation = values.mean(0).tolist(), (values.std(0) if count > 1 else torch.zeros(len(keys))).tolist()
     parts = [f"{metrics.card(k).title} {m:.4f} ± {d:.4f}" for k, m, d in zip(keys, mean, deviation, strict=True)]
     text = f"over {count} images: {', '.join(parts)}"
-    anchors = ANCHORS.get((key, split), [])
-    if not anchors:
+    if not published:
         return f"{text}; no published values to compare with", True
-    if count != IMAGES:
-        return f"{text}; not compared: published values are means over {IMAGES} images", True
-    for anchor in anchors:
-        if all(_near(m, a, k) for k, m, a in zip(keys, mean, anchor.values, strict=True)):
-            return f"{text}; these are {anchor.meaning}", True
-    expected = "; or ".join(", ".join(map(str, anchor.values)) for anchor in anchors)
+    compared = [scores for scores in published if scores.images == count]
+    if not compared:
+        sizes = " or ".join(map(str, dict.fromkeys(scores.images for scores in published)))
+        return f"{text}; not compared: published values are means over {sizes} images", True
+    measured = dict(zip(keys, mean, strict=True))
+    for scores in compared:
+        if all(_near(measured[key], value, key) for key, value in scores.means.items()):
+            return f"{text}; these are {scores.meaning}", True
+    expected = "; or ".join(", ".join(map(str, scores.means.values())) for scores in compared)
     return (
         f"{text}; DIFFERS from the published {expected}: other images (some were replaced in 2022 and 2023), or changed ones",
         False,
     )
 
 
-def _near(value: float, anchor: float, key: str) -> bool:
-    return abs(value - anchor) <= (RELATIVE * anchor if key in {"sam", "ergas"} else ABSOLUTE)
+def _near(value: float, published: float, key: str) -> bool:
+    return abs(value - published) <= (RELATIVE * published if key in {"sam", "ergas"} else ABSOLUTE)
 
 
 def _consistency(split: Split, sensor: Sensor) -> str:

@@ -1,4 +1,4 @@
-"""The registry of datasets: published files, user scenes and simulated twins behind one contract."""
+"""The registry of datasets: published files, user scenes and simulated twins behind one interface."""
 
 from __future__ import annotations
 
@@ -31,13 +31,24 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
 
     Args:
         name: registry key (`wv3`), or `scene:PATH` (several comma-separated paths: ms, pan and optionally gt) for a user's scene.
-        root: folder of the published files; None looks into $WALDBENCH_DATA, then `data/`.
+        root: folder of the published files; None: $WALDBENCH_DATA where it is set, then `data/`.
         source: "published", "simulated", or "auto": published where the files are found, else the simulated twin.
         options: arguments of that dataset (`sensor=`, `holdout=`, `ratio=`, `response=` for scenes, `seed=` for simulated twins).
 
+    Returns:
+        The dataset; `split("reduced")[0]` is its first test image, with ground truth.
+
     Raises:
         UnknownNameError: for an unknown key.
-        DatasetError: if files are missing (source "published") or broken; the message says the remedy.
+        DatasetError: if files are missing (source "published") or broken; the message says what to do.
+
+    Example:
+        >>> from waldbench import datasets
+        >>> dataset = datasets.open("qb", source="simulated")
+        >>> dataset.task, dataset.sensor.title, dataset.sensor.ratio
+        ('ms', 'QuickBird', 4)
+        >>> {name: len(dataset.split(name)) for name in ("train", "valid", "reduced", "full")}
+        {'train': 17139, 'valid': 1905, 'reduced': 20, 'full': 20}
     """
     from waldbench.datasets.base import DatasetError
 
@@ -53,7 +64,7 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
 
 
 def __getattr__(name: str) -> Any:
-    """Import the contract on first use."""
+    """Import the base class on first use."""
     if name == "register":
         from waldbench.datasets.base import register
 

@@ -1,4 +1,4 @@
-"""Does a degraded image lie where the field's sampling phase puts it? Published and exchanged files often disagree."""
+"""Measures whether a degraded image is shifted against the sampling phase of Wald's protocol, as published files often are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from waldbench.imaging import Sensor
 from waldbench.imaging.filters import mtf
 
-# How far a shift is searched (PAN pixels), and what is left out around the image (pixels of ms): the reach of the filter.
+# Largest shift that is searched (PAN pixels), and border of ms that is left out (pixels): the filter reaches that far.
 REACH = 5
 MARGIN = 4
 
@@ -16,8 +16,13 @@ MARGIN = 4
 def shifts(ms: Tensor, gt: Tensor, sensor: Sensor) -> list[tuple[int, int]]:
     """For every image the shift (rows, columns) in PAN pixels at which the blurred gt, decimated, resembles ms most.
 
-    A shift other than none counts only if its squared error is below half of that without shift: flat images fit
-    anywhere. Images of 8 pixels or less count as not shifted.
+    A shift counts only if its squared error is below half of that without shift, because flat images match at every shift.
+    Images whose ms is 8 pixels or less wide or high count as not shifted.
+
+    Args:
+        ms: degraded images (B, C, h, w).
+        gt: ground truth (B, C, H, W) on the PAN grid.
+        sensor: its MTF blurs the ground truth.
     """
     r, margin = sensor.ratio, MARGIN
     if min(ms.shape[-2:]) <= 2 * margin:

@@ -1,4 +1,4 @@
-"""The contract of a dataset."""
+"""Base classes of datasets and their splits, and their errors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
 
 
 class DatasetNotFoundError(DatasetError):
-    """There is nothing at the place that was named; the message says what was expected there."""
+    """No files at the path that was given; the message says what was expected there."""
 
 
 class Split(ABC):
     """A sequence of images of one split, read lazily; safe to share with loader workers.
 
-    An index gives a Scene of one image, a sequence of indices or a slice a Scene that batches them.
+    An index returns a Scene of one image; a sequence of indices or a slice returns one Scene with all of them as a batch.
     """
 
     @abstractmethod
@@ -53,37 +53,17 @@ class Split(ABC):
         return (self[i] for i in range(len(self)))
 
 
-def facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
-    """What a record says about its dataset.
-
-    Args:
-        name: as it was asked for.
-        dataset: None where it could not be opened; the facts are empty then.
-    """
-    if dataset is None:
-        return {"key": name, "task": "", "track": "", "sensor": "", "source": "", "fingerprint": "", "notices": []}
-    return {
-        "key": dataset.key,
-        "task": dataset.task,
-        "track": dataset.track,
-        "sensor": dataset.sensor.key,
-        "source": dataset.source,
-        "fingerprint": dataset.fingerprint,
-        "notices": list(dataset.notices),
-    }
-
-
 class Dataset(ABC):
     """Images of one sensor with splits train, valid, reduced (with gt) and full (without).
 
     Attributes:
         key: registry key, or "scene-<name>".
         task: "ms", "hs" or "sar".
-        track: how it is used and scored: "ms", "hs", "sar-cr" or "sar-sharp" (default: the task).
+        track: how it is evaluated: "ms", "hs", "sar-cr" or "sar-sharp" (default: the task).
         sensor: the sensor of all its images.
         source: "published", "simulated" or "user".
-        fingerprint: sha256 over what decides its pixels (file contents, or generator version and seed).
-        notices: lines that a user must see before a run (defects, crops, fall-backs).
+        fingerprint: sha256 of everything that determines its pixels (file contents, or generator version and seed).
+        notices: warnings that a user must see before a run (defects, crops, fall-backs).
     """
 
     key: str
@@ -95,7 +75,7 @@ class Dataset(ABC):
 
     @property
     def track(self) -> str:
-        """How it is used and scored; the task, unless a dataset serves several tracks."""
+        """How it is evaluated; the task, unless a dataset has several tracks."""
         return self.task
 
     @property
@@ -115,3 +95,23 @@ class Dataset(ABC):
         """Raise DatasetError unless `name` is one of the four splits."""
         if name not in SPLITS:
             raise DatasetError(f"unknown split '{name}'; expected one of {', '.join(SPLITS)}")
+
+
+def facts(name: str, dataset: Dataset | None) -> dict[str, Any]:
+    """What a record says about its dataset.
+
+    Args:
+        name: the name that the user gave: a registry key or `scene:PATH`.
+        dataset: the opened dataset; None where it could not be opened, which leaves all facts but the name empty.
+    """
+    if dataset is None:
+        return {"key": name, "task": "", "track": "", "sensor": "", "source": "", "fingerprint": "", "notices": []}
+    return {
+        "key": dataset.key,
+        "task": dataset.task,
+        "track": dataset.track,
+        "sensor": dataset.sensor.key,
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint,
+        "notices": list(dataset.notices),
+    }

@@ -26,14 +26,14 @@ AGAIN = "download it again, by hand in a browser, and compare its size with the 
 class ImageFile:
     """The arrays (N, C, H, W) of one HDF5 file, by name in lower case: some collections write GT, MS, PAN.
 
-    The file is opened for reading on the first use in each thread and each process; nothing open is pickled or shared by a
-    fork.
+    The file is opened for reading on the first use in each thread and each process; open files are neither pickled nor
+    inherited by forked processes.
 
     Args:
-        path: the file.
+        path: path of the HDF5 file.
 
     Raises:
-        DatasetError: if it cannot be opened as HDF5; the message says what it is instead.
+        DatasetError: if it cannot be opened as HDF5; the message says what the file contains instead.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class ImageFile:
         return self._local.file
 
     def read(self, name: str, indices: Sequence[int]) -> Tensor:
-        """Read images as (len(indices), C, H, W) float32, in the order asked.
+        """Read images as (len(indices), C, H, W) float32, in the order of `indices`.
 
         Raises:
             DatasetError: if they cannot be read or have NaN or infinite values.
@@ -70,7 +70,7 @@ class ImageFile:
         except (OSError, RuntimeError) as error:
             raise DatasetError(f"{self.path}: reading '{name}' failed ({error}); the file is damaged: {AGAIN}") from error
         images = torch.from_numpy(array)
-        # One sum finds any NaN or infinity at a fraction of the price of a mask.
+        # One sum finds any NaN or infinity much faster than a mask.
         if not bool(torch.isfinite(images.sum(dtype=torch.float64))):
             bad = ~torch.isfinite(images)
             first = order[int(bad.flatten(1).any(1).nonzero()[0])]
@@ -115,9 +115,9 @@ def check_images(file: ImageFile, expected: dict[str, int], ratio: int) -> int:
     """Check that `file` holds aligned images (N, C, H, W) and return N.
 
     Args:
-        file: the file.
+        file: the opened file.
         expected: number of bands of every array that must be there; "ms" is the low-resolution one.
-        ratio: sides of the others over sides of "ms".
+        ratio: resolution ratio of the sensor: sides of the other arrays divided by those of "ms".
 
     Raises:
         DatasetError: naming the file, the array, what was expected and what was found.

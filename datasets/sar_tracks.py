@@ -8,22 +8,22 @@ from waldbench.datasets.base import DatasetError
 from waldbench.imaging import Scene, Sensor, interp23, sensors
 from waldbench.imaging.filters import mtf
 
-# Sensor of each track; of the sharpening one the bands that have pixels of 10 m of their own: the others are interpolated to
-# 10 m already and would reward blur.
+# Sensor of each track. Sharpening uses only the bands whose native resolution is 10 m: the others were interpolated to 10 m,
+# and their scores would reward blur.
 SENSORS = {"sar-cr": "sentinel2", "sar-sharp": "sentinel2-10m"}
 DEFAULT = "sar-cr"
 TEN_METRES = (1, 2, 3, 7)
 
 
 def sensor_of(track: str) -> Sensor:
-    """Sensor of a track. Raises DatasetError for an unknown one."""
+    """Return the sensor of a track. Raises DatasetError for an unknown track."""
     if track not in SENSORS:
         raise DatasetError(f"unknown track '{track}'; expected {' or '.join(SENSORS)}")
     return sensors.get(SENSORS[track])
 
 
 def assemble(track: str, sar: Tensor, clear: Tensor, cloudy: Tensor, mask: Tensor, name: tuple[str, ...]) -> Scene:
-    """The images of one track.
+    """Build a scene of one track.
 
     Args:
         track: "sar-cr": ms and lms are the cloudy image, gt the clear one; "sar-sharp": gt is the clear image in its 10 m bands,

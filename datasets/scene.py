@@ -13,22 +13,21 @@ import numpy as np
 from torch import Tensor
 
 from waldbench.datasets.alignment import shifts
-from waldbench.datasets.arrays import SLACK
+from waldbench.datasets.array_layout import SLACK
 from waldbench.datasets.base import Dataset, DatasetError, Split, register
-from waldbench.datasets.cube_sensor import resolve_cube, simulate_pan, to_digital_numbers
-from waldbench.datasets.cubes import read_response
-from waldbench.datasets.holdout import Window, divide, stride
+from waldbench.datasets.cube_preparation import read_response, simulate_pan, to_digital_numbers
+from waldbench.datasets.scene_parts import Window, divide, stride
+from waldbench.datasets.scene_sensor import resolve
 from waldbench.datasets.splits import EmptySplit, PatchSplit, SceneSplit
 from waldbench.datasets.user_files import UserImages, read_user_images
-from waldbench.datasets.user_sensor import resolve
 from waldbench.imaging import Scene, Sensor, interp23
 from waldbench.imaging.filters import mtf
 from waldbench.imaging.wald import degrade
 
-# Below this side (pixels) a degraded MS image leaves nothing to evaluate inside the border of the indices.
+# MS images with sides below this (pixels) are too small after degradation to be evaluated inside the border of the indices.
 REDUCED_SIDE = 64
 LAYOUT = "scene-1"
-# Ratio at which a cube without PAN is degraded where nothing says another.
+# Ratio at which a cube without PAN is degraded where neither user nor file gives one.
 CUBE_RATIO = 4
 
 
@@ -39,7 +38,7 @@ class UserScene(Dataset):
     With `holdout` > 0 the right-hand part of that width (in pixels of the ground truth) is tested, at both resolutions. The
     left part, 16 pixels away, gives overlapping training patches, and its lowest 15 % of rows, again 16 pixels away, the
     validation patches. Each part is degraded and interpolated on its own: no pixel of the test part reaches the training.
-    A scene too small for this is tested as a whole and trains nothing; a notice says so.
+    A scene too small for this is tested as a whole and nothing is trained on it; a warning says so.
 
     An image of more than 16 bands is hyperspectral. Its values may be fractions. Without PAN it is the ground truth: PAN is made
     of its bands, and the low-resolution cube by Wald's protocol; there is no full split.
@@ -47,12 +46,12 @@ class UserScene(Dataset):
     Args:
         path: FILE.mat, a folder, PREFIX of PREFIX_ms.tif and PREFIX_pan.tif, MS,PAN[,GT], or a cube in one file (.mat, ENVI,
             TIFF, .npy). With a ground truth MS is the low-resolution image, and there is no full split.
-        sensor: sensor or its key; None: as the file says, else guessed from the name, else generic.
-        holdout: share of the width that is kept for testing, 0 to 0.8.
-        ratio: PAN sides over MS sides; None: from the sizes, and 4 for a cube without PAN.
+        sensor: the sensor or its key; None: as the file says, else guessed from the name, else generic.
+        holdout: share of the width that is used for testing only, 0 to 0.8.
+        ratio: resolution ratio, PAN sides divided by MS sides; None: from the sizes, and 4 for a cube without PAN.
         patch: side of a training patch in pixels of the ground truth.
         task: "ms" or "hs"; None: hs for more than 16 bands.
-        response: file with nm and PAN response, for a cube without PAN; None: the mean of the visible bands.
+        response: file with wavelengths in nm and the PAN response, for a cube without PAN; None: the mean of the visible bands.
 
     Raises:
         DatasetError: for missing or broken files, and for images, sensor or options that do not fit together.
@@ -87,17 +86,16 @@ class UserScene(Dataset):
     def _prepare(
         self, given: UserImages, asked: str | Sensor | None, ratio: int | None, response: str | Path | None
     ) -> UserImages:
-        """Find the sensor; cubes in digital numbers and, where they have none, with a PAN image of their own bands."""
+        """Find the sensor; convert cubes to digital numbers and, where they have no PAN, simulate it from their bands."""
         if response is not None and "cube" not in given.images:
             raise DatasetError("scene: a spectral response makes a PAN image for a cube that has none; this scene has one")
         found = _ratio(given, ratio)
-        if not given.is_cube:
-            self.sensor, lines = resolve(given, asked, found)
+        values = None
+        if given.is_cube:
+            given, values, lines = to_digital_numbers(given)
             self.notices += lines
-            return given
-        given, values, lines = to_digital_numbers(given)
-        self.sensor, more = resolve_cube(given, asked, found, values)
-        self.notices += [*lines, *more]
+        self.sensor, lines = resolve(given, asked, found, values)
+        self.notices += lines
         if "cube" not in given.images:
             return given
         table = None if response is None else read_response(Path(response))
@@ -108,16 +106,16 @@ class UserScene(Dataset):
 
     @property
     def label(self) -> str:
-        """Folder name of its results: key and the first digits of the fingerprint, so that scenes of one name stay apart."""
+        """Folder name of its results: key and the start of the fingerprint, which tells scenes of the same name apart."""
         return f"{self.key}-{self.fingerprint[:6]}"
 
     def split(self, name: str) -> Split:
-        """Return a split; an empty one where the scene cannot give it."""
+        """Return a split; an empty one where the scene is too small or its files do not have it."""
         self.check_split(name)
         return self._splits[name]
 
     def _aligned(self, images: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cut the images to areas that fit each other: ms and pan (and gt), ms_lr and pan_lr and their truth ms."""
+        """Cut images to their common area: ms with pan (and gt), and ms_lr with pan_lr and their ground truth ms."""
         r = self.sensor.ratio
         cut = dict(images)
         if "cube" in cut:
@@ -131,7 +129,7 @@ class UserScene(Dataset):
         return cut
 
     def _crop(self, images: dict[str, Tensor], scales: dict[str, int]) -> None:
-        """Cut the named images, of so many times the lowest resolution, to their common area from the top left."""
+        """Cut images to their common area from the top left; `scales` has their resolution relative to the lowest, by role."""
         before = {role: tuple(images[role].shape[-2:]) for role in scales}
         height, width = (min(before[role][axis] // scale for role, scale in scales.items()) for axis in (0, 1))
         for role, scale in scales.items():

@@ -18,29 +18,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, Split, register
+from waldbench.datasets.base import Dataset, DatasetError, Split, register
 from waldbench.datasets.hdf5 import fingerprint
+from waldbench.datasets.published import PublishedDataset, spread
 from waldbench.datasets.sar_tracks import DEFAULT, assemble, sensor_of
 from waldbench.datasets.sen12mscr_files import Found, Triplet, locate
-from waldbench.datasets.sources import choose, not_found
 from waldbench.imaging import Scene
 from waldbench.imaging.clouds import cloud_and_shadow
 
-SOURCE = "https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803)"
 EXPECTED = (
     "ROIs1158_spring_s1/s1_1/ROIs1158_spring_s1_1_p30.tif and so on, with _s2 and _s2_cloudy beside, "
     "or the folders s1, s2_cloudfree and s2_cloudy with files of equal names"
 )
 # Limits of backscatter [dB], VV and VH, that networks map to [0, 1]: those of DSen2-CR and GLF-CR, and of UnCRtainTS.
 SCALINGS = {"dsen2-cr": ((-25.0, 0.0), (-32.5, 0.0)), "uncrtaints": ((-25.0, 0.0), (-25.0, 0.0))}
-# What stands in for NaN: the mean of the band's other pixels (GLF-CR), or zero (UnCRtainTS).
+# What replaces NaN: the mean of the band's other pixels (GLF-CR), or zero (UnCRtainTS).
 FILLS = ("mean", "zero")
 # Triplets whose content is part of the fingerprint and is searched for NaN when the dataset is opened.
 SAMPLED = 64
 
 
 @register("sen12mscr", task="sar", sensor="sentinel2", title="SEN12MS-CR")
-class Sen12MSCR(Dataset):
+class Sen12MSCR(PublishedDataset):
     """Sentinel-1 and 13 bands of Sentinel-2, 256x256 patches, 10 m; tracks sar-cr (cloud removal) and sar-sharp (sharpening).
 
     The official split by region applies; a folder in which either its training or its test regions are missing is tested as a
@@ -49,8 +48,8 @@ class Sen12MSCR(Dataset):
     Args:
         root: folder of the files; None: see `datasets.open`.
         track: "sar-cr" or "sar-sharp".
-        scaling: limits of backscatter: "dsen2-cr" or "uncrtaints".
-        fill: what stands in for NaN: "mean" or "zero".
+        scaling: whose limits of backscatter the networks use: "dsen2-cr" or "uncrtaints".
+        fill: what replaces NaN in SAR: "mean" of the band's other pixels or "zero".
 
     Raises:
         DatasetError: for missing or broken files, or an unknown option.
@@ -58,7 +57,7 @@ class Sen12MSCR(Dataset):
 
     key = "sen12mscr"
     task = "sar"
-    source = "published"
+    download = "https://patricktum.github.io/cloud_removal/sen12mscr (mediaTUM 1554803)"
 
     def __init__(
         self, root: Path | None = None, *, track: str = DEFAULT, scaling: str = "dsen2-cr", fill: str = FILLS[0]
@@ -70,14 +69,13 @@ class Sen12MSCR(Dataset):
         found = locate(root)
         if found is None or not found.triplets:
             partial = f" (here are only incomplete patches: {found.incomplete})" if found and found.incomplete else ""
-            raise DatasetNotFoundError(not_found(self.key, root, EXPECTED + partial, SOURCE))
+            raise self.not_found(root, EXPECTED + partial)
         self._track, self.fill = track, fill
         self.notices = _count(found)
         splits = _usable(found, self.notices)
         self._splits = {name: TripletSplit(triplets, track, fill) for name, triplets in splits.items()}
         everything = found.triplets
-        sample = [everything[i * len(everything) // SAMPLED] for i in range(SAMPLED)]
-        sample = list(dict.fromkeys(sample))
+        sample = [everything[i] for i in spread(len(everything), SAMPLED)]
         self.fingerprint = _fingerprint(everything, sample, fill)
         read_triplet(everything[0], fill)
         holes = sum(bool(~np.isfinite(read_image(triplet.s1, 2)).all()) for triplet in sample)
@@ -89,19 +87,22 @@ class Sen12MSCR(Dataset):
             self.notices.append("cloud masks: found by band ratios (imaging.clouds), threshold 0.2; the files hold none")
 
     @classmethod
-    def open(cls, root: Path | None = None, source: str = "auto", **options: Any) -> Dataset:
-        """Open the published files or the simulated twin; arguments as in `datasets.open`, options as in the two classes.
+    def published(cls, root: Path | None, **options: Any) -> Sen12MSCR:
+        """Open the published files; options as in the class."""
+        return cls(root, **options)
 
-        Raises:
-            DatasetError: for missing or broken files, or an unknown source.
-        """
+    @classmethod
+    def twin(cls, **options: Any) -> Dataset:
+        """Open the simulated twin; options as in its class."""
         from waldbench.datasets.simulated.sentinel_twin import SentinelTwin
 
-        def present() -> bool:
-            found = locate(root)
-            return found is not None and bool(found.triplets)
+        return SentinelTwin(**options)
 
-        return choose(cls.key, root, source, present, lambda: cls(root, **options), lambda: SentinelTwin(**options))
+    @classmethod
+    def is_present(cls, root: Path | None) -> bool:
+        """Whether there is at least one complete patch."""
+        found = locate(root)
+        return found is not None and bool(found.triplets)
 
     @property
     def track(self) -> str:
@@ -115,7 +116,7 @@ class Sen12MSCR(Dataset):
 
 
 def _usable(found: Found, notices: list[str]) -> dict[str, list[Triplet]]:
-    """The splits as they are used; what deviates from the official ones becomes a notice."""
+    """Return the splits that are used; every deviation from the official ones is added to `notices`."""
     splits = {name: list(triplets) for name, triplets in found.splits.items()}
     regions = list(dict.fromkeys(triplet.name.rpartition("_p")[0] for triplet in splits["train"]))
     if splits["train"] and splits["reduced"] and (splits["valid"] or len(regions) > 1):
@@ -166,7 +167,7 @@ def read_triplet(triplet: Triplet, fill: str = FILLS[0]) -> tuple[Tensor, Tensor
     """SAR (1, 2, H, W) in dB, clear and cloudy image (1, 13, H, W) in digital numbers limited to 0..10000.
 
     Raises:
-        DatasetError: naming the file that is broken or does not fit.
+        DatasetError: naming the file that is broken or of another size.
     """
     sar, clear, cloudy = read_image(triplet.s1, 2), read_image(triplet.clear, 13), read_image(triplet.cloudy, 13)
     for path, image in ((triplet.clear, clear), (triplet.cloudy, cloudy)):
@@ -181,7 +182,7 @@ def read_triplet(triplet: Triplet, fill: str = FILLS[0]) -> tuple[Tensor, Tensor
 
 
 def read_image(path: Path, bands: int) -> NDArray[np.float32]:
-    """A GeoTIFF as (bands, H, W) float32, whichever axis its bands are on.
+    """Read a GeoTIFF as (bands, H, W) float32; its bands may be on the first or the last axis.
 
     Raises:
         DatasetError: if it cannot be read, or has another number of bands.
@@ -190,7 +191,7 @@ def read_image(path: Path, bands: int) -> NDArray[np.float32]:
 
     try:
         image = tifffile.imread(path)
-    except Exception as error:  # whatever is wrong inside a broken file; compressed ones need a codec
+    except Exception as error:  # broken files raise many different exceptions; compressed ones need a codec
         image = _with_rasterio(path, error)
     if image.ndim != 3 or bands not in (image.shape[-1], image.shape[0]):
         raise DatasetError(f"{path}: expected {bands} bands, found shape {image.shape}; is it a file of SEN12MS-CR?")

@@ -1,4 +1,4 @@
-"""Where the files of SEN12MS-CR lie, which belong together, and which split they belong to."""
+"""Finds the files of SEN12MS-CR, combines those of one patch, and assigns them to splits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.folders import roots
+from waldbench.datasets.data_roots import roots
 
 ROIS = Path(__file__).with_name("sen12mscr_rois.csv")
 INSIDE = ("", "sen12mscr", "SEN12MSCR", "SEN12MS-CR")
 FLAT = ("s1", "s2_cloudfree", "s2_cloudy")
 SEASON = re.compile(r"ROIs\d{4}_(spring|summer|fall|winter)_s1$")
 NAME = re.compile(r"ROIs\d{4}_(spring|summer|fall|winter)_(?:s1_|s2_|s2_cloudy_)?(\d+)_p\d+$")
-# Codes of the csv beside flat folders.
+# Codes of the splits in the csv beside flat folders.
 CODES = {"1": "train", "2": "valid", "3": "reduced"}
 
 
@@ -41,15 +41,15 @@ class Found:
 
     @property
     def triplets(self) -> list[Triplet]:
-        """All of them."""
+        """The triplets of all splits."""
         return [triplet for split in self.splits.values() for triplet in split]
 
 
 def locate(root: Path | None) -> Found | None:
-    """The triplets below a folder in either published layout, sorted by name; None if there is nothing of the kind.
+    """The triplets below a folder in either published layout, sorted by name; None where there is neither layout.
 
     Raises:
-        DatasetError: for a csv that is not what the flat layout has, or a file whose name tells no region.
+        DatasetError: for a csv that is not what the flat layout has, or a file name without a region.
     """
     for base in roots(root):
         for inner in INSIDE:

@@ -1,15 +1,19 @@
-"""Splits that several datasets share: none, images in memory, patches cut from one image."""
+"""Splits that several datasets share: no images, images of one file, one image in memory, patches cut from one image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 
 from waldbench.datasets.base import DatasetError, Split
-from waldbench.imaging import Scene
+from waldbench.imaging import Scene, interp23
+
+if TYPE_CHECKING:
+    from waldbench.datasets.hdf5 import ImageFile
 
 
 class EmptySplit(Split):
@@ -22,8 +26,39 @@ class EmptySplit(Split):
         return 0
 
     def read(self, indices: Sequence[int]) -> Scene:
-        """Raise DatasetError with the reason: there is nothing to read."""
+        """Raise DatasetError with the reason."""
         raise DatasetError(f"this split has no images: {self.reason}")
+
+
+class FileSplit(Split):
+    """Consecutive images of one HDF5 file with arrays ms, pan and perhaps lms and gt.
+
+    Args:
+        file: the opened file.
+        name: start of the name of every image.
+        ratio: resolution ratio of the sensor.
+        factor: what the values of the file are multiplied by to become digital numbers.
+        start: first image of the file.
+        stop: index after the last image; None: all the images from `start` on.
+    """
+
+    def __init__(
+        self, file: ImageFile, name: str, ratio: int, factor: float = 1.0, start: int = 0, stop: int | None = None
+    ) -> None:
+        self.file, self.name, self.ratio, self.factor = file, name, ratio, factor
+        self.start, self.stop = start, int(file.shapes["ms"][0]) if stop is None else stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def read(self, indices: Sequence[int]) -> Scene:
+        """Read images as one batch; lms comes from the file, or from ms where the file has none."""
+        chosen = [self.start + index for index in indices]
+        images = {name: self.file.read(name, chosen) for name in ("ms", "lms", "pan", "gt") if name in self.file.shapes}
+        if self.factor != 1:
+            images = {name: image * self.factor for name, image in images.items()}
+        lms = images["lms"] if "lms" in images else interp23(images["ms"], self.ratio)
+        return Scene(images["ms"], lms, images["pan"], images.get("gt"), tuple(f"{self.name}-{i:02d}" for i in indices))
 
 
 class SceneSplit(Split):
@@ -41,7 +76,7 @@ class SceneSplit(Split):
 
     @cached_property
     def scene(self) -> Scene:
-        """The image."""
+        """The image, built on first use."""
         return self._build()
 
     def read(self, indices: Sequence[int]) -> Scene:

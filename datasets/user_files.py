@@ -1,6 +1,6 @@
-"""A user's own images: MATLAB files, TIFF, ENVI or NumPy arrays, in the layouts that people have.
+"""Reads the images of a user's scene: one file of a whole scene, or one file an image, in any of the file formats.
 
-Everything is only read. Arrays may have their bands first or last; which it is follows from the guide's size.
+Files are never written to. Arrays may have their bands first or last; the size of the guide decides which.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from waldbench.datasets.arrays import MULTISPECTRAL, Array, to_tensors
+from waldbench.datasets import formats
+from waldbench.datasets.array_layout import MULTISPECTRAL, bands_first_alone, to_tensors
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
-from waldbench.datasets.cubes import bands_first_alone, from_variables
-from waldbench.datasets.envi import is_envi, read_envi
-from waldbench.datasets.matlab import read_mat
+from waldbench.datasets.cube_variables import from_variables
+from waldbench.datasets.raster import Array, Raster
 
-ENDINGS = (".tif", ".tiff", ".npy")
 ROLES = ("ms", "pan", "gt")
 FACTS = ("sensor", "ratio", "l", "rgb_indexes")
 
@@ -33,9 +32,9 @@ class UserImages:
         files: the files, for the fingerprint.
         images: "ms" and "pan" at full resolution, or "ms", "pan" and "gt"; also "ms_lr" and "pan_lr" where a file has them;
             (1, C, H, W) each. A hyperspectral image without PAN is the one image "cube".
-        facts: what a file says beside the images: sensor, ratio, l (bits), rgb_indexes; of cubes wavelengths and widths (nm),
+        facts: what a file contains beside the images: sensor, ratio, l (bits), rgb_indexes; of cubes wavelengths and widths (nm),
             numbers (of the bands that were kept), variable.
-        notices: lines that a user must see.
+        notices: warnings that a user must see.
     """
 
     name: str
@@ -59,46 +58,38 @@ def read_user_images(path: str) -> UserImages:
     """Read FILE.mat, a folder with ms and pan, a prefix of PREFIX_ms and PREFIX_pan, MS,PAN[,GT], or a hyperspectral cube.
 
     Raises:
-        DatasetError: if nothing fits, a file is broken, or an image has NaN or infinite values.
+        DatasetError: if no such files are found, a file is broken, or an image has NaN or infinite values.
     """
     place = Path(path).expanduser()
-    if place.suffix.lower() == ".mat":
-        return _from_mat(place)
+    if formats.holds_scene(place):
+        return _from_variables(place)
     named = {"cube": place} if is_lone(place) else named_files(path)
-    arrays: dict[str, Array] = {}
-    files: list[Path] = []
-    facts: dict[str, Any] = {}
-    notices: tuple[str, ...] = ()
-    for role, file in named.items():
-        if not is_envi(file):
-            arrays[role] = _lone_cube(read_array(file), file) if role == "cube" else read_array(file)
-            files.append(file)
-            continue
-        raster = read_envi(file)
-        arrays[role] = raster.image
-        files += raster.files
-        if role in {"ms", "cube"}:
-            notices = raster.notices
-            found = {"wavelengths": raster.wavelengths, "widths": raster.widths}
-            facts = {name: values for name, values in found.items() if values}
+    rasters = {role: formats.read_image(file) for role, file in named.items()}
+    arrays = {role: _lone_cube(raster, place) if role == "cube" else raster.image for role, raster in rasters.items()}
+    main = rasters.get("ms") or rasters["cube"]
     images = to_tensors(arrays, {role: str(file) for role, file in named.items()})
-    main = named.get("ms", place)
-    name = re.sub(r"[_-]?ms$", "", main.stem, flags=re.IGNORECASE) or main.resolve().parent.name
-    return UserImages(name, tuple(files), images, facts, notices)
+    stem = named.get("ms", place)
+    name = re.sub(r"[_-]?ms$", "", stem.stem, flags=re.IGNORECASE) or stem.resolve().parent.name
+    files = tuple(file for raster in rasters.values() for file in raster.files)
+    return UserImages(name, files, images, main.facts, main.notices)
 
 
 def is_lone(place: Path) -> bool:
     """Whether a path names one image that is no part of a pair."""
-    if is_envi(place):
-        return True
-    if not place.is_file() or place.suffix.lower() not in ENDINGS:
+    known = formats.find(place)
+    if known is None or not known.paired:
+        return known is not None
+    if not place.is_file():
         return False
     prefix = re.sub(r"_(ms|pan|gt)$", "", place.stem, flags=re.IGNORECASE)
     return not {"ms", "pan"} <= set(_of_prefix(place.parent, f"{prefix}_"))
 
 
-def _lone_cube(array: Array, place: Path) -> Array:
-    # A TIFF of many pages is bands first; all else follows the sides.
+def _lone_cube(raster: Raster, place: Path) -> Array:
+    array = raster.image
+    if raster.band_axis is not None:
+        return np.moveaxis(array, raster.band_axis, 0)
+    # The pages of a TIFF are its bands; for all other arrays the sides decide.
     first = 0 if array.ndim == 3 and place.suffix.lower() != ".npy" and array.shape[0] < min(array.shape[1:]) else None
     if array.ndim == 3 and len(cube := bands_first_alone(array, first)) > MULTISPECTRAL:
         return cube
@@ -151,46 +142,28 @@ def _files_of_folder(folder: Path) -> dict[str, Path]:
 
 
 def _of_prefix(folder: Path, prefix: str) -> dict[str, Path]:
-    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
-    found = {role: [files[n] for e in ENDINGS if (n := f"{prefix}{role}{e}".lower()) in files] for role in ROLES}
+    endings = formats.paired_suffixes()
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.suffix.lower() in endings}
+    found = {role: [files[n] for e in endings if (n := f"{prefix}{role}{e}".lower()) in files] for role in ROLES}
     return {role: paths[0] for role, paths in found.items() if paths}
 
 
 def _prefixes(folder: Path) -> list[str]:
-    names = {path.stem[:-3] for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.stem.lower().endswith("_ms")}
+    endings = formats.paired_suffixes()
+    names = {path.stem[:-3] for path in folder.iterdir() if path.suffix.lower() in endings and path.stem.lower().endswith("_ms")}
     return sorted(name for name in names if {"ms", "pan"} <= set(_of_prefix(folder, f"{name}_")))
 
 
-def read_array(path: Path, mapped: bool = False) -> Array:
-    """The array of a TIFF or NumPy file; with `mapped` it stays on disk where the file allows. Raises DatasetError."""
-    if path.suffix.lower() not in ENDINGS:
-        raise DatasetError(f"{path}: expected one of {', '.join(ENDINGS)} or .mat")
-    try:
-        if path.suffix.lower() == ".npy":
-            array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-            return array if mapped else np.asarray(array)
-        import tifffile
-
-        if mapped:
-            with tifffile.TiffFile(path) as file:
-                uncompressed = file.series[0].dataoffset is not None
-            if uncompressed:
-                return tifffile.memmap(path, mode="r")
-        return np.asarray(tifffile.imread(path))
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError) as error:
-        hint = "save it uncompressed, or install imagecodecs" if "imagecodecs" in str(error) else "is it complete?"
-        raise DatasetError(f"{path}: cannot be read as {path.suffix} ({error}); {hint}") from error
-
-
-def _from_mat(path: Path) -> UserImages:
-    content = {re.sub(r"^i_", "", name.lower()): value for name, value in read_mat(path).items()}
+def _from_variables(path: Path) -> UserImages:
+    read = formats.read_scene(path)
+    content = {re.sub(r"^i_", "", name.lower()): value for name, value in read.values.items()}
     names = {"ms": "ms", "pan": "pan", "gt": "gt", "ms_lr": "ms_lr", "pan_lr": "pan_lr"}
     if "ms_lr" in content and ("gt" in content or "pan_lr" not in content):
-        # The toolboxes' files: I_MS is the interpolated image, I_MS_LR the low-resolution one.
+        # In files of the MATLAB toolboxes I_MS is the interpolated image and I_MS_LR the low-resolution one.
         names = {"ms": "ms_lr", "pan": "pan", "gt": "gt"}
     facts: dict[str, Any] = {name: content[name] for name in FACTS if name in content}
     arrays = {role: content[name] for role, name in names.items() if name in content}
-    cube = from_variables(content, path)
+    cube = from_variables(content)
     if not {"ms", "pan"} <= set(arrays):
         if cube is None:
             raise DatasetError(
@@ -199,4 +172,4 @@ def _from_mat(path: Path) -> UserImages:
             )
         arrays = cube[0]
     labels = {role: f"{path} I_{role.upper()}" for role in arrays}
-    return UserImages(path.stem, (path,), to_tensors(arrays, labels), facts | (cube[1] if cube else {}))
+    return UserImages(path.stem, read.files, to_tensors(arrays, labels), facts | (cube[1] if cube else {}))

@@ -19,7 +19,7 @@ from waldbench.bench.errors import UsageError
 from waldbench.bench.screen import console
 from waldbench.bench.weights import load_weights
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.mapped import MappedScene, open_mapped
+from waldbench.datasets.memory_mapped import MappedScene, open_mapped
 from waldbench.imaging import streaming, tiling
 from waldbench.methods.base import Method
 

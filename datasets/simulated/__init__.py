@@ -1,4 +1,4 @@
-"""Simulated twins of real sensors: seeded procedural scenes through a physical chain, in the published splits."""
+"""Simulated twins of real sensors: seeded procedural scenes, imaged by a physical sensor model, in the published splits."""
 
 from waldbench.datasets.simulated.twin import SimulatedTwin
 

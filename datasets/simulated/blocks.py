@@ -75,7 +75,7 @@ class Blocks:
         self.scatter(lot, 60 * self.green)
 
     def parking(self, box: Box) -> None:
-        """Rows of stalls, some with trees between."""
+        """A car park: rows of stalls, some with trees between them."""
         rng, canvas = self.rng, self.canvas
         canvas.paint(box, self.palette.pick("asphalt", "old asphalt", count=3), mix=float(rng.uniform(0, 0.3)))
         paint, full = self.palette.pick("road paint", count=2), float(rng.uniform(0.15, 0.85))
@@ -89,7 +89,7 @@ class Blocks:
                     self.tree(float(x), float(y) + 2.6, 1.3, 2.6)
 
     def flats(self, box: Box) -> None:
-        """Parallel slabs among lawns, paths and trees."""
+        """Parallel blocks of flats among lawns, paths and trees."""
         rng, along_x = self.rng, bool(self.rng.uniform() < 0.8)
         self.canvas.paint(box, self.palette.pick("lawn", "meadow", "dry grass", "paving"), mix=float(rng.uniform(0, 0.4)))
         height, depth = float(rng.uniform(12, 28)), float(rng.uniform(10, 14))
@@ -116,7 +116,7 @@ class Blocks:
         self.scatter(box, 110 * self.green, 1.4, 3.6)
 
     def park(self, box: Box) -> None:
-        """Lawns, paths, trees and a pond or a square."""
+        """A park: lawns, paths, trees and a pond or a square."""
         rng = self.rng
         self.canvas.paint(box, self.palette.pick("lawn", "meadow", "lawn"), mix=float(rng.uniform(-0.1, 0.5)))
         path = self.palette.pick("gravel", "paving", "concrete")
@@ -130,7 +130,7 @@ class Blocks:
         self.scatter(box, 170 * self.green, 2.2, 6.0)
 
     def woods(self, box: Box) -> None:
-        """A closed canopy."""
+        """Woods with a closed canopy."""
         self.canvas.paint(box, self.palette.pick("meadow", "wet soil"), mix=0.3)
         self.scatter(box, 700, 2.2, 5.0)
 
@@ -194,7 +194,7 @@ class Blocks:
                     )
 
     def vacant(self, box: Box) -> None:
-        """Cleared ground: soil heaps, weeds, tracks."""
+        """Cleared ground with soil heaps, weeds and tracks."""
         rng = self.rng
         self.canvas.paint(box, self.palette.pick("dry soil", "dry grass", "stubble", "gravel"), mix=float(rng.uniform(-0.1, 0.5)))
         for _ in range(int(rng.integers(2, 12))):

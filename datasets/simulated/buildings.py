@@ -1,4 +1,4 @@
-"""Buildings, cars and what stands on roofs, drawn on a canvas."""
+"""Buildings, the equipment on their roofs, and cars, drawn on a canvas."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Builder:
         self.canvas, self.palette, self.rng = canvas, palette, rng
 
     def flat(self, box: Box, height: float, materials: tuple[str, ...] = FLAT) -> None:
-        """A flat roof: parapet, sections of unequal age, plant and skylights."""
+        """A flat roof with parapet, sections of different age, equipment and skylights."""
         canvas, rng = self.canvas, self.rng
         label = self.palette.add(materials[int(rng.integers(len(materials)))])
         canvas.paint(box, label, height + rng.uniform(0.2, 0.9), gain=float(rng.uniform(0.9, 1.3)))
@@ -75,7 +75,7 @@ class Builder:
         self.clutter(inner, height, float(rng.uniform(0.01, 0.05)))
 
     def clutter(self, box: Box, height: float, density: float) -> None:
-        """Plant on a roof, goods and lumber on the ground: small things, `density` per square metre."""
+        """Small objects, `density` per square metre: equipment on a roof, goods and timber on the ground."""
         rng = self.rng
         if min(box.width, box.depth) < 4:
             return
@@ -87,7 +87,7 @@ class Builder:
             self.canvas.paint(unit, label, height + float(rng.uniform(0.3, 2.0)))
 
     def pitched(self, box: Box, eave: float, label: int, hipped: bool, pitch: float) -> None:
-        """A gabled or hipped roof; where it meets another the higher one is seen."""
+        """A gabled or hipped roof; where two roofs overlap the higher one is visible."""
         canvas = self.canvas
         rows, columns = canvas.pixels(box)
         h, w = rows.stop - rows.start, columns.stop - columns.start
@@ -104,7 +104,7 @@ class Builder:
         np.copyto(canvas.mix[rows, columns], np.float32(self.rng.uniform(-0.2, 0.5)), where=seen)
 
     def house(self, box: Box, materials: tuple[str, ...] = TILES) -> None:
-        """A dwelling of one or two wings under a pitched roof, now and then with solar panels."""
+        """A dwelling of one or two wings under a pitched roof, sometimes with solar panels."""
         rng = self.rng
         label = self.palette.add(materials[int(rng.integers(len(materials)))])
         eave, hipped, pitch = float(rng.uniform(2.6, 5.8)), bool(rng.uniform() < 0.65), float(rng.uniform(0.35, 0.65))
@@ -154,7 +154,7 @@ class Builder:
                 self.canvas.stripe(Box(spot.x0 - w, spot.y0 - d, spot.x0 + w, spot.y0 + d), label, height + 0.6)
 
     def slab(self, box: Box, height: float) -> None:
-        """A block of flats: parapet, stair heads in a row, water tanks."""
+        """A block of flats with parapet, a row of stair heads, and water tanks."""
         rng, along_x = self.rng, box.width > box.depth
         self.flat(box, height, ("roof gravel", "old concrete", "bitumen", "concrete", "clay tile"))
         count = max(1, int(max(box.width, box.depth) / 15))

@@ -1,4 +1,4 @@
-"""Simulated scenes as files: made on demand, one file a scene, written whole and checked when they are read."""
+"""Simulated scenes as files: made on demand, one file a scene, written atomically and verified when they are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Made(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Images that it yields."""
+        """Number of its images."""
 
     def make(self) -> Arrays:
         """Simulate: images (n, C, H, W) by name."""
@@ -70,9 +70,9 @@ def prepare(chunks: Sequence[Made], folder: Path, workers: int | None = None) ->
     Workers are spawned, so a script that calls this needs the usual `if __name__ == "__main__":`.
 
     Args:
-        chunks: of one twin.
-        folder: its cache folder.
-        workers: processes; None takes one a core, 1 works in this process.
+        chunks: chunks of one twin.
+        folder: cache folder of the twin.
+        workers: number of processes; None: one a core; 1: this process.
     """
     missing = [(chunk, folder) for chunk in chunks if not file_of(chunk, folder).exists()]
     processes = min(workers or os.cpu_count() or 1, len(missing))
@@ -103,7 +103,7 @@ def _write(path: Path, arrays: Arrays) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums must not depend on how many threads share them."""
+    """Use one thread: floating-point sums must not depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

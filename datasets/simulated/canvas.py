@@ -1,4 +1,4 @@
-"""The drawing board of a scene: which surface lies where, how high it stands, and the palette of surfaces."""
+"""The canvas of a scene: maps of surface and height, and the palette of surfaces."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Canvas:
         self.mix[where] = mix
 
     def stripe(self, box: Box, label: int, height: float = 0.0) -> None:
-        """Paint a mark that may be narrower than a pixel: it takes one pixel, mixed with what its material wears into."""
+        """Paint a mark that may be narrower than a pixel: it takes one pixel, mixed with the partner of its material."""
         thin = min(box.width, box.depth) * self.scale
         if thin >= 1.0:
             self.paint(box, label, height)
@@ -152,7 +152,7 @@ class Canvas:
         self.mix.reshape(-1)[where] = mix
 
     def plant(self, x: float, y: float, radius: float, height: float, label: int) -> None:
-        """Remember a tree; `grow` draws it over whatever stands below."""
+        """Add a tree to the list that `grow` draws over everything below."""
         self._trees.append((x, y, radius, height, label))
 
     def grow(self, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Chunks: what one simulated scene yields for a split, made from its seed alone and kept as one file in the cache."""
+"""Chunks: the images of one simulated scene for a split, made from its seed alone and kept as one file in the cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waldbench.datasets.simulated.compose import KINDS
 from waldbench.datasets.simulated.render import render
 from waldbench.imaging import Sensor, sensors
 
-# Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
+# Increase it with any change of a pixel: it is part of every fingerprint and cache folder.
 VERSION = 1
 SENSORS = ("wv3", "wv2", "qb", "gf2")
 SPECTROMETERS = ("wdc", "pavia", "botswana", "fr1")
@@ -23,12 +23,12 @@ SPECTROMETERS = ("wdc", "pavia", "botswana", "fr1")
 
 @dataclass(frozen=True)
 class Layout:
-    """How scenes become the images of a sensor: sides in PAN pixels of the scene and of the images.
+    """Sizes of the scenes and images of a sensor.
 
     Attributes:
-        side: PAN pixels a side of the scene, by split.
+        side: side of the scene in PAN pixels, by split.
         patch: side of a training or validation patch in pixels of its ground truth.
-        stride: distance of two patches.
+        stride: distance between neighbouring patches in pixels of the ground truth.
         per_side: patches along each side of a scene.
     """
 
@@ -38,12 +38,12 @@ class Layout:
     per_side: int
 
     def per_chunk(self, split: str) -> int:
-        """Images that one scene yields."""
+        """Number of images of one scene."""
         return self.per_side**2 if split in ("train", "valid") else 1
 
 
 _MULTISPECTRAL = Layout({"train": 1024, "valid": 1024, "reduced": 1024, "full": 512}, 64, 48, 5)
-# A cube has a hundred bands more: smaller scenes keep it in memory.
+# A cube has a hundred bands more, so its scenes are smaller to fit into memory.
 _CUBE = Layout({"train": 512, "valid": 512, "reduced": 512, "full": 256}, 64, 32, 3)
 _CUBE_BY_SIX = Layout({"train": 864, "valid": 864, "reduced": 864, "full": 240}, 72, 36, 3)
 
@@ -64,7 +64,7 @@ class Chunk:
 
     @property
     def kind(self) -> str:
-        """Kind of scene; they take turns, the splits starting at different ones."""
+        """Kind of scene; the kinds alternate, and every split starts with another one."""
         return KINDS[(self.number + 5 * SPLITS.index(self.split)) % len(KINDS)]
 
     @property
@@ -75,7 +75,7 @@ class Chunk:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Images that it yields."""
+        """Number of its images."""
         return ("gt" if self.split != "full" else "truth", "ms", "pan")
 
     def make(self) -> Arrays:

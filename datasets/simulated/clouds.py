@@ -12,7 +12,7 @@ from waldbench.datasets.simulated.texture import Field, fractal
 
 # Metres a pixel.
 PIXEL = 10.0
-# Pixels beyond the image in which clouds may stand whose shadow falls into it.
+# Pixels beyond the image in which a cloud may still cast its shadow into the image.
 MARGIN = 144
 # Apparent reflectance of a thick cloud at 1 to 2 km height, B1 to B12, as in published Level-1C images of cumulus.
 BRIGHT = (0.56, 0.57, 0.57, 0.60, 0.61, 0.64, 0.68, 0.65, 0.70, 0.0, 0.0, 0.62, 0.48)
@@ -55,14 +55,14 @@ def draw(rng: np.random.Generator, size: int, cover: float, weather: Weather) ->
     edge = np.quantile(inner, 1.0 - np.clip(cover, 0.0, 1.0)) if cover > 0 else inner.max() + 1.0
     depth = np.clip(kind.sharpness * (field - np.float32(edge)), 0.0, kind.thickest)
     opacity = 1.0 - np.exp(-depth)
-    # Thicker parts are brighter, and towers shade what lies beside them.
+    # Thicker parts are brighter, and high parts shade their surroundings.
     relief = 1.0 + 0.06 * np.clip(inner - np.float32(edge), -2.0, 1.5) + 0.05 * fractal(rng, size, 8, 4)
     colour = _colour(rng, height)[:, None, None] * relief.astype(np.float32)
     return Clouds(_cut(opacity, 0, 0, size), _shadow(opacity, height, weather, size), colour)
 
 
 def _shadow(opacity: Field, height: float, weather: Weather, size: int) -> Field:
-    """Darkness of the ground: the clouds that stand towards the sun; the shadow of a high cloud falls outside the image."""
+    """Darkness of the ground below clouds towards the sun; the shadow of a high cloud may fall outside the image."""
     distance = height / np.tan(weather.elevation) / PIXEL
     down, right = round(distance * np.sin(weather.azimuth)), round(distance * np.cos(weather.azimuth))
     if max(abs(down), abs(right)) > MARGIN:

@@ -1,4 +1,4 @@
-"""Composition of a scene: towns, fields, woods and water, bent and turned into the image's frame."""
+"""Composition of a scene: towns, fields, woods and water, bent and rotated into the image's frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
 from waldbench.datasets.simulated.texture import fractal, smooth
 from waldbench.datasets.simulated.town import PLANS, Town
 
-# Kinds of scene in the order in which chunks take turns, so that any first few are a fair sample.
+# Kinds of scene in the order of the chunks, so that the first few chunks are already a representative sample.
 KINDS = (
     "urban",
     "suburban",
@@ -92,7 +92,7 @@ def _lay(palette: Palette, rng: np.random.Generator, size: int, scale: float, ki
 
 
 def _place(board: Canvas, place: Place, rng: np.random.Generator, size: int, scale: float) -> Canvas:
-    """Turn and bend a board into the image's frame (nearest sample; the oversampling smooths the edges)."""
+    """Rotate and bend a canvas into the image's frame (nearest sample; the oversampling smooths the edges)."""
     cells = max(2, round(size / scale / 140))
     metres = (np.arange(size) - size / 2).astype(np.float32)
     cosine, sine, middle = np.float32(np.cos(place.angle)), np.float32(np.sin(place.angle)), np.float32(len(board.label) / 2)
@@ -138,7 +138,7 @@ def _water(ground: Canvas, palette: Palette, rng: np.random.Generator, kind: str
     wind = fractal(rng, size, 6, 4)
     if kind in ("coast", "harbour"):
         rough = 0.0 if quay else 2.0
-        # A share of the image lies under water: enough to matter, not so much that nothing else is left.
+        # Share of the image that is water: enough to matter, and enough land left.
         shore = np.quantile(across[::16, ::16], 1 - rng.uniform(0.15, 0.5))
         distance = across - np.float32(shore) + np.float32(rough) * wind
     else:

@@ -138,12 +138,12 @@ def coast(canvas: Canvas, palette: Palette, rng: np.random.Generator, distance: 
     """Water where `distance` (metres beyond the shore) is positive; before it a beach or a quay.
 
     Args:
-        canvas: drawn on in place.
-        palette: gets the water's surfaces.
-        rng: source of colours and widths.
+        canvas: the canvas, changed in place.
+        palette: palette to which the water's surfaces are added.
+        rng: random generator of colours and widths.
         distance: signed distance in metres, positive in the water, (size, size).
         shore: "beach" (sand and breakers), "bank" (a muddy strip) or "quay" (a wall).
-        wind: slow field that shades the water.
+        wind: smooth random field that changes the brightness of the water.
     """
     flat = distance.reshape(-1)
     quay = shore == "quay"

@@ -3,7 +3,7 @@
 Up to 1050 nm the spectra are those of the multispectral twins. Beyond, each material follows the curve of its family, relative to
 its reflectance at 1050 nm, set by hand after the characteristic shapes of public spectral libraries: leaf water at 1450 and
 1930 nm, cellulose at 2100 and 2300 nm of dry plants, clay's hydroxyl at 2200 nm, carbonate at 2330 nm, the C-H overtones of paint
-and plastic at 1200, 1730 and 2310 nm, and liquid water that swallows everything. No library's measurements are copied.
+and plastic at 1200, 1730 and 2310 nm, and liquid water that absorbs nearly everything. No library's measurements are copied.
 """
 
 from __future__ import annotations

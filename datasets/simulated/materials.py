@@ -1,4 +1,4 @@
-"""Surface materials of the simulated scenes: reflectance from 400 to 1050 nm, and how much it varies from place to place.
+"""Surface materials of the simulated scenes: reflectance from 400 to 1050 nm, and its variation within a scene.
 
 Each spectrum is a smooth monotone-preserving curve through hand-set knots that follow the characteristic shapes of public
 spectral libraries (chlorophyll absorption at 450 and 680 nm and the red edge of vegetation, iron oxide's slope below 600 nm
@@ -20,7 +20,7 @@ KNOTS = (400, 450, 500, 550, 600, 650, 680, 700, 720, 750, 800, 900, 950, 1000, 
 
 
 class Material(NamedTuple):
-    """One surface.
+    """One surface material.
 
     Attributes:
         percent: reflectance at `KNOTS` in percent.

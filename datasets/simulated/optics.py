@@ -29,7 +29,7 @@ Curves = Callable[[NDArray[np.int64], Spectrum, Spectrum], Spectrum]
 
 @dataclass(frozen=True)
 class Optics:
-    """What the sensor table does not say.
+    """Properties of a sensor that the sensor table does not contain.
 
     Attributes:
         pixel: PAN ground sampling distance in metres.
@@ -52,7 +52,7 @@ OPTICS = {
     "gf2": Optics(0.81, 3.0, (1180, 840, 770, 420, 550), (0, 2)),
 }
 # Spectrometers: PAN pixels in metres. Those of the two satellites (Hyperion 30 m with ALI's 10 m, PRISMA 30 m with 5 m) are
-# drawn several times finer, or nothing that is drawn here would be left to see.
+# simulated several times finer, because the drawn objects would be invisible otherwise.
 OPTICS |= {
     key: Optics(pixel, haze, spectrometer.gains(sensors.get(key)), (0, 1))
     for key, pixel, haze in (("wdc", 0.7, 1.0), ("pavia", 0.35, 1.0), ("botswana", 1.5, 1.5), ("fr1", 1.2, 1.5))
@@ -73,7 +73,8 @@ def responses(sensor: Sensor) -> Spectrum:
     """Responses of the MS bands and, last, of PAN, (bands + 1, wavelengths), weighted by sunlight; rows sum to 1.
 
     MS bands are flat-topped with their 50 % limits at the vendor's edges. PAN is one broad detector of its own: its response
-    rises towards the red, as silicon's does, with slower edges, and leaks a little outside its band. Spectrometers: see there.
+    rises towards the red, as silicon's does, with slower edges, and leaks a little outside its band.
+    Those of imaging spectrometers: `spectrometer.responses`.
     """
     if spectrometer.is_spectrometer(sensor):
         return spectrometer.responses(sensor)
@@ -106,7 +107,7 @@ def sunlight() -> Spectrum:
 
 
 def curves(sensor: Sensor) -> tuple[Spectrum, Curves]:
-    """The wavelengths on which a sensor's responses stand, and the function that gives reflectance there."""
+    """The wavelengths of a sensor's responses, and the function that returns reflectance at them."""
     if spectrometer.is_spectrometer(sensor):
         return infrared.GRID, infrared.spectra
     return WAVELENGTHS, materials.spectra
@@ -127,7 +128,7 @@ def light(sensor: Sensor, weather: Weather) -> tuple[Spectrum, Spectrum, Spectru
 
 
 def expose(signal: Tensor, sensor: Sensor, rng: np.random.Generator | None) -> Tensor:
-    """Turn a signal (1, C, H, W), already in digital numbers, into integers: shot and read noise, rounding, saturation.
+    """Quantise a signal (1, C, H, W) in digital numbers: shot and read noise, rounding, saturation.
 
     Without a generator there is no noise.
     """
@@ -143,17 +144,17 @@ SHOT_NOISE = 0.01
 
 
 def native_ms(signal: Tensor, sensor: Sensor, rng: np.random.Generator) -> Tensor:
-    """MS image (1, C, H / r, W / r) that the sensor takes of band signals (1, C, H, W) on the PAN grid."""
+    """Image MS (1, C, H / r, W / r) from band signals (1, C, H, W) on the PAN grid."""
     return expose(mtf(signal, sensor, step=sensor.ratio), sensor, rng)
 
 
 def native_pan(signal: Tensor, sensor: Sensor, rng: np.random.Generator) -> Tensor:
-    """PAN image (1, 1, H, W) that the sensor takes of its own signal (1, 1, H, W)."""
+    """Image PAN (1, 1, H, W) from its own signal (1, 1, H, W)."""
     return expose(mtf_pan(signal, sensor, ratio=1), sensor, rng)
 
 
 def true_ms(signal: Tensor, sensor: Sensor) -> Tensor:
-    """What MS detectors as sharp as PAN's grid would see: the bands' MTF at ratio 1, no noise, (1, C, H, W)."""
+    """Image MS at the resolution of PAN, (1, C, H, W): the bands' MTF at ratio 1, without noise."""
     return expose(mtf(signal, sensor, ratio=1), sensor, None)
 
 

@@ -1,4 +1,4 @@
-"""A scene made visible: shadows, slopes, sky light, texture, and the integral over each PAN pixel and band."""
+"""Renders a scene: shadows, slopes, sky light, texture, and the integral over each PAN pixel and band."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from waldbench.datasets.simulated.optics import OPTICS, Weather, curves, light, 
 from waldbench.datasets.simulated.texture import fractal, grain
 from waldbench.imaging.sensors import Sensor
 
-# Samples a PAN pixel and side: what antialiases every edge.
+# Samples per side of a PAN pixel; they antialias every edge.
 OVERSAMPLING = 2
 STRIP = 32
-# Samples beyond the image that misregistered bands may reach.
+# Samples beyond the image that misregistered bands may need.
 MARGIN = 2 * max(optics.offset[1] for optics in OPTICS.values()) + 2
 
 
@@ -26,10 +26,10 @@ def render(sensor: Sensor, size: int, kind: str, seed: np.random.SeedSequence) -
     """Draw one scene.
 
     Args:
-        sensor: decides bands and pixel size.
-        size: PAN pixels a side.
-        kind: one of `KINDS`.
-        seed: decides everything else.
+        sensor: sensor that decides bands and pixel size.
+        size: side of the scene in PAN pixels.
+        kind: kind of scene, one of `KINDS`.
+        seed: seed of everything else.
 
     Returns:
         Signal of the MS bands and, last, of PAN in DN before blur and noise, (bands + 1, size, size).
@@ -45,7 +45,7 @@ def render(sensor: Sensor, size: int, kind: str, seed: np.random.SeedSequence) -
 
 
 class Light(NamedTuple):
-    """What lights every sample of the oversampled grid, and what covers it."""
+    """Light on every sample of the oversampled grid, and its surface."""
 
     label: NDArray[np.uint16]
     share: Image
@@ -85,7 +85,7 @@ def _strips(
     height = ground.height + np.where((rough > 0.15)[ground.label], np.float32(0.2) * fine, np.float32(0))
     shadow = cast_shadow(height, ground.scale, weather)
     slope_x, slope_y = (np.diff(height, axis=axis, append=height.take([-1], axis)) * ground.scale for axis in (1, 0))
-    # Coarser pixels average more of the fine texture away.
+    # Coarser pixels average out more of the fine texture.
     rough = rough * np.float32(0.45 / pixel)
     return (
         _light(rows, ground, (fine, slow, patch, speckle), (rough, mottle, wear), (shadow, slope_x, slope_y), weather)
@@ -119,7 +119,7 @@ def _pixel_means(signal: Image, start: tuple[int, int], size: int) -> Image:
 
 
 def registration(sensor: Sensor, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """First sample (row, column) of every band: the strips of a focal plane see a scene from slightly different places.
+    """First sample (row, column) of every band: the strips of a focal plane view a scene from different positions.
 
     Eight-band sensors carry two strips of four bands, half a PAN pixel apart at most; PAN (last) has its own.
     """
@@ -141,7 +141,7 @@ def _incidence(slope_x: Image, slope_y: Image, weather: Weather) -> Image:
 
 
 def cast_shadow(height: Image, scale: float, weather: Weather) -> Image:
-    """Share of sunlight that higher things towards the sun take away, 0 to 1, by doubling steps along the sun's azimuth."""
+    """Share of sunlight, 0 to 1, blocked by higher objects towards the sun, by doubling steps along the sun's azimuth."""
     step = np.array([np.sin(weather.azimuth), np.cos(weather.azimuth)])
     fall = np.float32(np.tan(weather.elevation) / scale)
     reach = float(height.max() - height.min()) / float(fall)

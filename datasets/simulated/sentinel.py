@@ -1,7 +1,7 @@
 """Simulated Sentinel-1 and Sentinel-2 images of one place: clear and, on another date, cloudy.
 
-The drawing is that of the metre-scale twins at a quarter of its size, so that a drawn house stands for a block and a drawn
-field for one of several hectares. Reflectance becomes apparent reflectance at the top of the atmosphere times 10000 (Level-1C);
+The drawing is that of the metre-scale twins at a quarter of its size, so that a drawn house represents a block and a drawn
+field one of several hectares. Reflectance becomes apparent reflectance at the top of the atmosphere times 10000 (Level-1C);
 the 20 m and 60 m bands are averaged to their own pixels and interpolated back, as the published patches are.
 """
 
@@ -36,7 +36,7 @@ KINDS = ("agriculture", "suburban", "forest", "coast", "agriculture", "village",
 PATH = (0.115, 0.085, 0.052, 0.028, 0.022, 0.018, 0.014, 0.011, 0.010, 0.004, 0.001, 0.001, 0.0)
 CLEARNESS = (0.84, 0.86, 0.88, 0.91, 0.90, 0.89, 0.93, 0.93, 0.94, 0.50, 0.004, 0.95, 0.91)
 SKY = (0.30, 0.24, 0.17, 0.12, 0.10, 0.09, 0.08, 0.07, 0.07, 0.06, 0.02, 0.03, 0.02)
-# Pixels of 10 m a side of the band's own pixel.
+# Side of the band's own pixel in pixels of 10 m.
 COARSE = (6, 1, 1, 1, 2, 2, 2, 1, 2, 6, 6, 2, 2)
 VEGETATION = ("lawn", "meadow", "crop", "young crop", "ripe crop", "rapeseed", "stubble", "broadleaf", "autumn leaf", "dry grass")
 # Equivalent looks of Sentinel-1 ground-range products (IW, high resolution), and the noise floor VV, VH as power.
@@ -60,7 +60,7 @@ def render(kind: str, cover: float, seed: np.random.SeedSequence) -> Triplet:
     ground = compose(palette, rng, SIDE * OVERSAMPLING, SCALE, kind)
     fields = fractal(rng, SIDE * OVERSAMPLING, 6, 5), fractal(rng, SIDE * OVERSAMPLING, 12, 5)
     first = Weather(float(rng.uniform(0.7, 1.1)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.8, 1.3)))
-    # Pairs are chosen from days of like air: what differs under a clear sky is mostly the ground.
+    # Pairs of dates have similar air: differences under a clear sky come mostly from the ground.
     haze = first.haze * float(rng.uniform(0.9, 1.15))
     second = Weather(first.elevation + float(rng.uniform(-0.05, 0.05)), first.azimuth, haze)
     now = _state(palette, rng, 0.0)

@@ -1,4 +1,4 @@
-"""The materials as Sentinel-1 sees them: backscatter at C band, VV and VH.
+"""Backscatter of the materials for Sentinel-1: C band, VV and VH.
 
 Values are set by hand within the usual ranges over land cover: smooth water and asphalt dark, crops and forest by volume
 scattering, roofs and metal bright. No measurements are copied.

@@ -1,4 +1,4 @@
-"""The simulated twin of SEN12MS-CR: Sentinel-1 and clear and cloudy Sentinel-2 images of invented places, made on demand."""
+"""The simulated twin of SEN12MS-CR: Sentinel-1 and clear and cloudy Sentinel-2 images of fictitious places, made on demand."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from waldbench.datasets.simulated.cache import Arrays, load, one_thread, place, 
 from waldbench.datasets.simulated.sentinel import KINDS, SIDE, render
 from waldbench.imaging import Scene
 
-# Raise it with any change that moves a pixel: it is part of every fingerprint and cache folder.
+# Increase it with any change of a pixel: it is part of every fingerprint and cache folder.
 VERSION = 2
 PATCH, STRIDE = 64, 48
 LENGTHS = {"train": 10000, "valid": 1000, "reduced": 40, "full": 0}
 PER_SIDE = (SIDE - PATCH) // STRIDE + 1
 PER_CHUNK = {"train": PER_SIDE**2, "valid": PER_SIDE**2, "reduced": 1, "full": 1}
-# Shares of clouds and shadows take turns between the bins in which scores are reported.
+# The shares of clouds and shadows alternate between the bins in which scores are reported.
 COVERS = ((0.0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.8), (0.8, 1.0))
 IMAGES = ("sar", "clear", "cloudy", "mask")
 
@@ -43,7 +43,7 @@ class Chunk:
         """Simulate: sar (n, 2, H, W) float32, clear and cloudy (n, 13, H, W) uint16, mask (n, 1, H, W) uint8 in 1/255."""
         place, sky = np.random.SeedSequence([VERSION, self.seed, SPLITS.index(self.split), self.number]).spawn(2)
         kind = KINDS[(self.number + 3 * SPLITS.index(self.split)) % len(KINDS)]
-        # The bins turn at another pace than the kinds of scene, so that each kind meets each bin.
+        # The bins alternate with another period than the kinds of scene, so that each kind occurs in each bin.
         low, high = COVERS[(self.number * 3 + self.number // len(KINDS)) % len(COVERS)]
         with one_thread(), torch.inference_mode():
             cover = float(np.random.Generator(np.random.PCG64(sky)).uniform(low, high))
@@ -67,9 +67,9 @@ class SentinelTwin(Dataset):
     seed, split and `i`.
 
     Args:
-        track: "sar-cr" or "sar-sharp".
-        seed: another seed gives other places.
-        cache: folder of the cache; None takes $WALDBENCH_CACHE, then `~/.cache/waldbench`.
+        track: "sar-cr" (cloud removal) or "sar-sharp" (sharpening).
+        seed: seed of all places.
+        cache: folder of the cache; None: $WALDBENCH_CACHE where it is set, then `~/.cache/waldbench`.
 
     Raises:
         DatasetError: for an unknown track or a negative seed.
@@ -124,7 +124,7 @@ class SentinelSplit(Split):
         return LENGTHS[self.name]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Loader workers get the recipe, not the images in memory."""
+        """Loader workers get the parameters of the twin, not the images in memory."""
         return {**self.__dict__, "_memory": OrderedDict()}
 
     def read(self, indices: Sequence[int]) -> Scene:
@@ -140,7 +140,7 @@ class SentinelSplit(Split):
         number, place = divmod(index, PER_CHUNK[self.name])
         arrays = self._memory.pop(number, None) or load(Chunk(self.seed, self.name, number), self.folder)
         self._memory[number] = arrays
-        # 64 places hold 0.5 GB.
+        # 64 places need 0.5 GB.
         if len(self._memory) > 64:
             self._memory.popitem(last=False)
         return {name: array[place] for name, array in arrays.items()}

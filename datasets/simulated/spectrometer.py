@@ -1,4 +1,4 @@
-"""How an imaging spectrometer sees the scenes: narrow bands from 400 to 2500 nm, its light, its gains, and how much is simulated.
+"""Model of an imaging spectrometer: narrow bands from 400 to 2500 nm, irradiance and gains.
 
 A band is a Gaussian of its published width; the guide is a box with soft edges over the sensor's PAN range. A gain a band follows
 the solar irradiance there (to the power 0.6: instruments amplify the dim shortwave infrared), so that spectra have the shape of
@@ -16,7 +16,7 @@ from waldbench.datasets.simulated.infrared import GRID
 from waldbench.imaging.sensors import Sensor
 
 Spectrum = NDArray[np.float64]
-# More bands than this: a spectrometer.
+# Largest number of bands of a multispectral sensor; sensors of more bands are spectrometers.
 MULTISPECTRAL = 16
 # Digital numbers per unit of apparent reflectance where sunlight is strongest.
 PEAK = 6500.0

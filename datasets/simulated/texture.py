@@ -45,7 +45,7 @@ def fractal(rng: np.random.Generator, size: int, first: int, octaves: int, gain:
     """Sum of `octaves` smooth fields, each of half the wavelength and `gain` times the last, of about unit deviation."""
     norm = np.sqrt(sum(gain ** (2 * octave) for octave in range(octaves)))
     bases = [_spline(size, first * 2**octave) for octave in range(octaves)]
-    # One product over the octaves' joined bases writes the large field once.
+    # One product of the concatenated bases of all octaves writes the large field only once.
     left = [
         basis @ rng.standard_normal((basis.shape[1],) * 2, dtype=np.float32) * np.float32(gain**octave / norm)
         for octave, basis in enumerate(bases)

@@ -1,4 +1,4 @@
-"""Towns: streets around blocks, and what fills a block."""
+"""Towns: streets around blocks, and the contents of the blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from waldbench.datasets.simulated.canvas import Box, Canvas, Palette
 
 
 class Plan(NamedTuple):
-    """What a kind of town is made of.
+    """Properties of a kind of town.
 
     Attributes:
         block: shortest and longest side of a block in metres.
@@ -126,7 +126,7 @@ class Town(Blocks):
                     self.tree(float(x + rng.normal(0, 0.8)), float(y), 1.6, 3.8)
 
     def homes(self, box: Box) -> None:
-        """Two rows of lots back to back: house, drive, lawn, trees, here and there a pool."""
+        """Two rows of lots back to back: house, drive, lawn, trees, sometimes a pool."""
         rows = (
             (box.part(0, 0, 1, 0.5), box.part(0, 0.5, 1, 1))
             if box.width > box.depth

@@ -18,7 +18,7 @@ from waldbench.datasets.simulated.chunks import SENSORS, SPECTROMETERS, VERSION,
 from waldbench.imaging import Scene, interp23, sensors
 
 # Images per split as published; WorldView-2 has no published training set, its twin's is as long as WorldView-3's.
-# Cubes take a hundred times the room of an image of four bands: their twins are smaller than the published sets.
+# A cube needs a hundred times the memory of an image of four bands, so these twins are smaller than the published sets.
 LENGTHS = {
     "wv3": {"train": 9714, "valid": 1080, "reduced": 20, "full": 20},
     "wv2": {"train": 9714, "valid": 1080, "reduced": 20, "full": 20},
@@ -29,15 +29,15 @@ MEMORY = 512 * 2**20
 
 
 class SimulatedTwin(Dataset):
-    """The embedded twin of a sensor: seeded scenes through a physical chain, in the published splits and shapes.
+    """The embedded twin of a sensor: seeded scenes, imaged by a physical sensor model, in the published splits and shapes.
 
     Images are made when they are first read, in chunks of one scene, and kept in a cache folder. Image `i` depends on nothing
     but sensor, seed, split and `i`.
 
     Args:
-        key: "wv3", "wv2", "qb", "gf2", or of a cube "wdc", "pavia", "botswana", "fr1".
-        seed: another seed gives other scenes.
-        cache: folder of the cache; None takes $WALDBENCH_CACHE, then `~/.cache/waldbench`.
+        key: key of the dataset: "wv3", "wv2", "qb", "gf2", or a cube "wdc", "pavia", "botswana", "fr1".
+        seed: seed of all scenes.
+        cache: folder of the cache; None: $WALDBENCH_CACHE where it is set, then `~/.cache/waldbench`.
 
     Raises:
         DatasetError: for another key or a negative seed.
@@ -81,9 +81,9 @@ class SimulatedTwin(Dataset):
         Workers are spawned, so a script that calls this needs the usual `if __name__ == "__main__":`.
 
         Args:
-            name: the split.
-            count: images; more than there are means all.
-            workers: processes; None takes one a core, 1 works in this process.
+            name: name of the split.
+            count: number of images; None, or more than the split has: all.
+            workers: number of processes; None: one a core; 1: this process.
         """
         split = self.split(name)
         images = len(split) if count is None else min(max(count, 0), len(split))
@@ -92,7 +92,7 @@ class SimulatedTwin(Dataset):
 
 
 class TwinSplit(Split):
-    """One split of a twin; at full resolution it also knows the hidden truth."""
+    """One split of a twin; that of full resolution also has the hidden ground truth."""
 
     def __init__(self, key: str, seed: int, name: str, folder: Path) -> None:
         self.key, self.seed, self.name, self.folder = key, seed, name, folder
@@ -102,7 +102,7 @@ class TwinSplit(Split):
         return LENGTHS[self.key][self.name]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Loader workers get the recipe, not the images in memory."""
+        """Loader workers get the parameters of the twin, not the images in memory."""
         return {**self.__dict__, "_memory": OrderedDict()}
 
     def read(self, indices: Sequence[int]) -> Scene:

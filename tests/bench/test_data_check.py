@@ -7,10 +7,11 @@ import pytest
 import tifffile
 
 from tests.datasets.published import NAMES, arrays, write
-from waldbench.bench import data_check
-from waldbench.bench.data_check import ANCHORS, Anchor, check_data, exp_scores
+from waldbench import datasets
+from waldbench.bench.data_check import check_data, exp_scores
 from waldbench.catalogue import UnknownNameError
 from waldbench.datasets.pancollection import WorldView3
+from waldbench.datasets.published import PublishedScores
 
 
 @pytest.fixture
@@ -79,21 +80,78 @@ def test_files_that_do_not_follow_from_each_other_are_told(whole: Path) -> None:
 
 def test_scores_tell_which_scene_set_a_file_holds(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = WorldView3(whole)
-    monkeypatch.setattr(data_check, "IMAGES", 3)
-    reduced = exp_scores(dataset.split("reduced"), dataset.sensor, data_check.REDUCED, 21).mean(0).tolist()
-    full = exp_scores(dataset.split("full"), dataset.sensor, data_check.FULL, 0).mean(0).tolist()
-    other = Anchor((0.9, 0.9, 0.01), "the other set")
-    ours = {("wv3", "reduced"): [Anchor(tuple(reduced), "ours")], ("wv3", "full"): [other, Anchor(tuple(full), "the second set")]}
-    monkeypatch.setattr(data_check, "ANCHORS", ours)
-    said, sound = text("wv3", whole)
+    indices = WorldView3.interpolation_indices
+    ours = {
+        name: PublishedScores(
+            dict(zip(keys, exp_scores(dataset.split(name), dataset.sensor, keys, border).mean(0).tolist(), strict=True)), label, 3
+        )
+        for (name, keys), border, label in zip(indices.items(), (21, 0), ("ours", "the second set"), strict=True)
+    }
+    other = PublishedScores({"d_lambda_k": 0.9, "d_s": 0.9, "hqnr": 0.01}, "the other set", 3)
+    published = {"reduced": (ours["reduced"],), "full": (other, ours["full"])}
+    with monkeypatch.context() as patch:
+        patch.setattr(WorldView3, "interpolation_scores", published)
+        said, sound = text("wv3", whole)
     assert sound
     assert "these are ours" in said
     assert "these are the second set" in said
     assert "the other set" not in said
-    monkeypatch.setattr(data_check, "ANCHORS", ANCHORS)
+    real = {name: tuple(one._replace(images=3) for one in scores) for name, scores in WorldView3.interpolation_scores.items()}
+    monkeypatch.setattr(WorldView3, "interpolation_scores", real)
     said, sound = text("wv3", whole)
     assert not sound
     assert "DIFFERS from the published 5.8, 7.155, 0.627" in said
+    assert "0.0232, 0.0813, 0.8975; or 0.0456, 0.1201, 0.84" in said
+
+
+PLUGIN = '''
+"""Published images of a sensor of four bands."""
+
+from waldbench.datasets.base import register
+from waldbench.datasets.hdf5 import ImageFile, check_images
+from waldbench.datasets.published import HDF5Dataset, PublishedFile, PublishedScores
+from waldbench.datasets.splits import FileSplit
+
+
+@register("four", task="ms", sensor="qb", title="Four bands")
+class Four(HDF5Dataset):
+    """Four bands."""
+
+    key, task, sensor_key = "four", "ms", "qb"
+    files = (PublishedFile("reduced", ("four.h5",), 3), PublishedFile("train", ("four-train.h5",), optional=True))
+    download = "https://example.org/four"
+    interpolation_indices = {"reduced": ("sam",)}
+    interpolation_scores = {"reduced": (PublishedScores({"sam": 80.0}, images=3),)}
+
+    @classmethod
+    def open_file(cls, role, path):
+        file = ImageFile(path)
+        check_images(file, {"ms": 4, "pan": 1, "gt": 4}, 4)
+        return file
+
+    def read_files(self, files):
+        return {role: FileSplit(file, role, 4) for role, file in files.items()}
+'''
+
+
+def test_a_new_published_dataset_is_checked_by_what_its_one_file_says(tmp_path: Path) -> None:
+    plugin = tmp_path / "four_bands.py"
+    plugin.write_text(PLUGIN)
+    datasets.catalogue.add_file(plugin)
+    try:
+        said, sound = text("four", tmp_path)
+        assert not sound
+        assert "Four bands: files expected in" in said
+        assert "download by hand, in a browser, from https://example.org/four" in said
+        write(tmp_path / "four.h5", arrays("qb", "reduced", 3, 96) | {"pan": np.zeros((3, 1, 4, 4))})
+        assert "BROKEN" in text("four", tmp_path)[0]
+        write(tmp_path / "four.h5", arrays("qb", "reduced", 3, 96))
+        said, sound = text("four", tmp_path)
+        assert not sound
+        assert "EXP over 3 images: SAM" in said
+        assert "DIFFERS from the published 80.0" in said
+    finally:
+        datasets.catalogue.remove_file(plugin)
 
 
 def test_border_is_cut_for_reduced_scores_only(whole: Path) -> None:

@@ -13,7 +13,8 @@ from tests.datasets.published import smooth_noise
 from waldbench import datasets
 from waldbench.bench.figures.gallery import shown_bands
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.envi import ENDINGS, TYPES, is_envi, read_envi
+from waldbench.datasets.formats import envi
+from waldbench.datasets.formats.envi import ENDINGS, TYPES
 from waldbench.datasets.scene import UserScene
 from waldbench.imaging import sensors
 from waldbench.imaging.filters import mtf
@@ -104,7 +105,7 @@ def test_envi_interleaves_types_and_byte_orders(tmp_path: Path, interleave: str,
     image = cube()
     data = write_envi(tmp_path, image, interleave, code, byte_order)
     for path in (data, tmp_path / "scene.hdr"):
-        raster = read_envi(path)
+        raster = envi.read(path)
         np.testing.assert_array_equal(raster.image, image)
         assert raster.image.dtype.isnative
         assert raster.files == (tmp_path / "scene.hdr", data)
@@ -113,8 +114,8 @@ def test_envi_interleaves_types_and_byte_orders(tmp_path: Path, interleave: str,
 @pytest.mark.parametrize("ending", [*ENDINGS, ""])
 def test_envi_data_are_found_beside_their_header(tmp_path: Path, ending: str) -> None:
     write_envi(tmp_path, cube(), ending=ending)
-    assert read_envi(tmp_path / "scene.hdr").image.shape == (BANDS, *SHAPE)
-    assert is_envi(tmp_path / "scene.hdr")
+    assert envi.read(tmp_path / "scene.hdr").image.shape == (BANDS, *SHAPE)
+    assert envi.recognises(tmp_path / "scene.hdr")
 
 
 def test_an_envi_header_tells_wavelengths_widths_and_bad_bands(tmp_path: Path) -> None:
@@ -152,15 +153,15 @@ def test_broken_envi_files_are_named(tmp_path: Path, change: tuple[str, str], me
     header = tmp_path / "scene.hdr"
     header.write_text(header.read_text().replace(*change))
     with pytest.raises(DatasetError, match=message):
-        read_envi(header)
+        envi.read(header)
 
 
 def test_envi_files_without_their_other_half_are_named(tmp_path: Path) -> None:
     data = write_envi(tmp_path, cube())
     data.unlink()
     with pytest.raises(DatasetError, match="no data beside it"):
-        read_envi(tmp_path / "scene.hdr")
-    assert not is_envi(tmp_path / "other.img")
+        envi.read(tmp_path / "scene.hdr")
+    assert not envi.recognises(tmp_path / "other.img")
 
 
 def test_a_pair_of_envi_and_tiff(tmp_path: Path) -> None:

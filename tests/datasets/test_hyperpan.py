@@ -13,7 +13,8 @@ from tests.datasets.published import smooth_noise, write
 from waldbench import datasets
 from waldbench.bench.commands.data import check_data
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.cube_facts import detect_values, model_pan
+from waldbench.datasets.cube_statistics import detect_values, model_pan
+from waldbench.datasets.hyperpan import WashingtonDC
 from waldbench.datasets.simulated import SimulatedTwin
 from waldbench.imaging import interp23, sensors
 from waldbench.imaging.filters import mtf
@@ -176,10 +177,8 @@ def test_broken_files_are_named(tmp_path: Path, broken: str) -> None:
 
 @pytest.mark.parametrize("place", ["train_wdc.H5", "WDC/Train_WDC.h5", "HyperPanCollection/Train_WDC.h5", "wdc/Train_WDC.h5"])
 def test_case_and_folders_do_not_matter(tmp_path: Path, place: str) -> None:
-    from waldbench.datasets.hyperpan import locate
-
     write(tmp_path / place, {"MS": np.ones(1)})
-    assert locate("wdc", tmp_path) == {"train": tmp_path / place}
+    assert WashingtonDC.find_files(tmp_path) == {"train": tmp_path / place}
 
 
 def test_missing_files_fall_back_to_the_twin_and_say_so(tmp_path: Path) -> None:

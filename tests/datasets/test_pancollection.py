@@ -15,7 +15,7 @@ import torch
 from tests.datasets.published import NAMES, arrays, write, write_all
 from waldbench import datasets
 from waldbench.datasets.base import DatasetError, Split
-from waldbench.datasets.pancollection import expected_files, locate
+from waldbench.datasets.pancollection import QuickBird, WorldView3
 from waldbench.imaging import interp23, sensors
 
 KEYS = ("wv3", "wv2", "qb", "gf2")
@@ -89,16 +89,16 @@ def test_lms_may_overshoot_the_scale(tmp_path: Path) -> None:
 )
 def test_both_spellings_are_found_in_the_published_folders(tmp_path: Path, place: str) -> None:
     write(tmp_path / place, {"ms": np.ones(1)})
-    assert locate("wv3", tmp_path) == {"train": tmp_path / place}
+    assert WorldView3.find_files(tmp_path) == {"train": tmp_path / place}
 
 
 def test_root_from_the_environment_then_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_all(tmp_path / "data", "qb")
-    assert set(locate("qb", None)) == set(NAMES)
+    assert set(QuickBird.find_files(None)) == set(NAMES)
     write_all(tmp_path / "elsewhere", "qb", ("reduced",))
     monkeypatch.setenv("WALDBENCH_DATA", str(tmp_path / "elsewhere"))
-    assert locate("qb", None)["reduced"] == tmp_path / "elsewhere" / NAMES["reduced"].format("qb")
+    assert QuickBird.find_files(None)["reduced"] == tmp_path / "elsewhere" / NAMES["reduced"].format("qb")
 
 
 def test_missing_files_fall_back_to_the_twin_and_say_so(tmp_path: Path, twin: None) -> None:
@@ -152,7 +152,7 @@ def test_missing_lms_is_interpolated_with_a_notice(tmp_path: Path) -> None:
 
 def test_counts_other_than_published_are_noticed(root: Path) -> None:
     assert "train: 3 images; the published file has 9714" in datasets.open("wv3", root=root).notices
-    assert [file.images for file in expected_files("qb")] == [17139, 1905, 20, 20]
+    assert [file.images for file in QuickBird.files] == [17139, 1905, 20, 20]
 
 
 def test_worldview3_full_warns_of_two_scene_sets(root: Path) -> None:

@@ -15,8 +15,8 @@ from tests.datasets.published import smooth_noise
 from waldbench import datasets
 from waldbench.catalogue import UnknownNameError
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.holdout import divide
 from waldbench.datasets.scene import UserScene
+from waldbench.datasets.scene_parts import divide
 from waldbench.imaging import interp23, sensors
 from waldbench.imaging.filters import mtf
 from waldbench.imaging.resampling import decimate, imresize

@@ -1,4 +1,4 @@
-"""How a user's scene is divided into parts for training, validation and test that do not touch."""
+"""Divides a user's scene into parts for training, validation and test that are separated by a margin."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from math import ceil
 
 from torch import Tensor
 
-# Pixels of the ground truth between the parts of a scene on which networks train, are validated and are tested.
+# Margin between the training, validation and test part of a scene, in pixels of the ground truth.
 MARGIN = 16
-# Rows at the bottom of the training part that serve for validation, as a share of the height.
+# Share of the height whose rows, at the bottom of the training part, are used for validation.
 VALID_SHARE = 0.15
-# A test part narrower than this (pixels of the ground truth), or fewer patches, and the whole scene is tested instead.
+# With a narrower test part (pixels of the ground truth) or fewer training patches the whole scene is tested instead.
 TEST_WIDTH = 96
 TRAIN_PATCHES = 4
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows and columns in pixels of the low-resolution image of the reduced pair."""
+    """A rectangle in pixels of the low-resolution image of the reduced pair."""
 
     top: int
     left: int
@@ -26,14 +26,14 @@ class Window:
     width: int
 
     def cut(self, image: Tensor, scale: int) -> Tensor:
-        """Cut from an image of `scale` times the resolution."""
+        """Cut the window from an image (..., H, W) of `scale` times the resolution."""
         rows = slice(self.top * scale, (self.top + self.height) * scale)
         return image[..., rows, self.left * scale : (self.left + self.width) * scale]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Windows that do not touch: train and valid on the left, test on the right; or `reason` why there is only test."""
+    """Separated windows: train and valid on the left, test on the right; `reason` says why where there is only test."""
 
     test: Window
     train: Window | None = None
@@ -42,7 +42,15 @@ class Parts:
 
 
 def divide(height: int, width: int, ratio: int, holdout: float, patch: int) -> Parts:
-    """Divide an image of height x width low-resolution pixels; see `UserScene` for the rule."""
+    """Divide a scene; `UserScene` describes the rule.
+
+    Args:
+        height: rows of the low-resolution image.
+        width: columns of the low-resolution image.
+        ratio: resolution ratio of the sensor.
+        holdout: share of the width that is used for testing only.
+        patch: side of a training patch in pixels of the ground truth.
+    """
     whole = Window(0, 0, height, width)
     margin, side = ceil(MARGIN / ratio), ceil(patch / ratio)
     kept = int(holdout * width)
@@ -62,7 +70,7 @@ def divide(height: int, width: int, ratio: int, holdout: float, patch: int) -> P
 
 
 def stride(side: int) -> int:
-    """Distance of two training patches: half their side."""
+    """Distance between neighbouring training patches: half their side."""
     return max(1, side // 2)
 
 

@@ -1,4 +1,4 @@
-"""What the files of a hyperspectral cube do not say and must be measured: the range of their values, and how PAN was made."""
+"""Statistics that replace missing documentation of hyperspectral cubes: range of the values, and PAN as a sum of bands."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from torch import Tensor
 
 from waldbench.imaging import Sensor
 
-# Cubes that stay below this are fractions (reflectance), not digital numbers; bright surfaces and sensors exceed 1 a little.
+# Cubes whose values stay below this are fractions (reflectance), not digital numbers; bright surfaces exceed 1 slightly.
 FRACTION = 4.0
-# Digital number of fraction 1: as products of reflectance are delivered, and fine enough for Q2n, which rounds to integers.
+# Digital number of reflectance 1: the usual factor of reflectance products, and fine enough for Q2n, which rounds to integers.
 REFLECTANCE = 10000.0
 PIXELS = 6000
-# Share of the variance of PAN that its regression on the bands must explain before the bands found are believed.
-BELIEVED = 0.98
+# Share of the variance of PAN that its regression on the bands must explain for the bands found to be used as PAN's range.
+MINIMUM_EXPLAINED = 0.98
 # Share of the weight that is left out at both ends of the range.
 TAIL = 0.025
 
 
 class Values(NamedTuple):
-    """How values become digital numbers: what they are multiplied by, and the highest one before."""
+    """How values become digital numbers.
+
+    Attributes:
+        factor: what the values are multiplied by.
+        highest: the highest value before the multiplication.
+    """
 
     factor: float
     highest: float
@@ -36,14 +41,14 @@ class Values(NamedTuple):
         return replace(sensor, bits=self.bits, reflectance=None)
 
     def describe(self) -> str:
-        """One line for the user."""
+        """One line of text for the user."""
         if self.factor != 1:
             return f"values reach {self.highest:.4g}: fractions, multiplied by {self.factor:g}; {self.factor:g} is the scale"
         return f"values reach {self.highest:.5g}: taken as digital numbers of {self.bits} bits, scale {2**self.bits - 1}"
 
     @property
     def bits(self) -> int:
-        """Bits that hold the highest value."""
+        """Number of bits that the highest value needs."""
         return min(max(int(self.highest).bit_length(), 1), 16)
 
 
@@ -58,7 +63,7 @@ class PanModel(NamedTuple):
     Attributes:
         weights: non-negative weight of every band, (C,).
         explained: share of PAN's variance that the sum explains, at most 1.
-        pixels: how many were used.
+        pixels: number of pixels in the regression.
     """
 
     weights: NDArray[np.float64]
@@ -76,7 +81,7 @@ class PanModel(NamedTuple):
         return sensor.centres[first] - sensor.widths[first] / 2, sensor.centres[last] + sensor.widths[last] / 2
 
     def describe(self, sensor: Sensor) -> str:
-        """One line for the user."""
+        """One line of text for the user."""
         first, last = self.bands()
         low, high = self.range_of(sensor)
         return (
@@ -86,7 +91,12 @@ class PanModel(NamedTuple):
 
 
 def model_pan(gt: Tensor, pan: Tensor) -> PanModel:
-    """Regress PAN (N, 1, H, W) on the bands of gt (N, C, H, W): PAN = sum of w_b gt_b, w_b >= 0, no constant."""
+    """Regress PAN on the bands of the ground truth: PAN = sum of w_b gt_b with w_b >= 0, without a constant.
+
+    Args:
+        gt: ground truth (N, C, H, W).
+        pan: panchromatic images (N, 1, H, W).
+    """
     from scipy.optimize import nnls
 
     pixels = gt.movedim(1, -1).reshape(-1, gt.shape[1])

@@ -1,21 +1,22 @@
-"""ENVI raster files: a text header (.hdr) beside a file of plain numbers, in three orders of the axes."""
+"""ENVI raster files: a text header (.hdr) and a binary file beside it, in three interleaves."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from waldbench.datasets.arrays import Array
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.raster import Array, Raster
 
 HEADER = ".hdr"
 ENDINGS = (".img", ".dat", ".raw", ".bin", ".bsq", ".bil", ".bip")
-# The format's codes of number types; 6 and 9 are complex.
+suffixes = (HEADER, *ENDINGS)
+# Codes of the data types; 6 and 9 are complex and not read.
 TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
-# For every interleave the sizes in the order of the file, and how its axes become (bands, lines, samples).
+# For every interleave the order of the axes in the file, and the transposition to (bands, lines, samples).
 ORDERS = {
     "bsq": (("bands", "lines", "samples"), (0, 1, 2)),
     "bil": (("lines", "bands", "samples"), (1, 0, 2)),
@@ -25,31 +26,15 @@ ORDERS = {
 UNITS = {"micrometers": 1000.0, "micrometer": 1000.0, "um": 1000.0, "nanometers": 1.0, "nanometer": 1.0, "nm": 1.0}
 
 
-class Envi(NamedTuple):
-    """An ENVI image.
-
-    Attributes:
-        image: (bands, lines, samples), bad bands of the header's list left out.
-        files: header and data.
-        wavelengths: centres in nm of the bands, or None.
-        widths: full widths at half maximum in nm, or None.
-        notices: lines that a user must see.
-    """
-
-    image: Array
-    files: tuple[Path, Path]
-    wavelengths: tuple[float, ...] | None
-    widths: tuple[float, ...] | None
-    notices: tuple[str, ...]
-
-
-def is_envi(path: Path) -> bool:
+def recognises(path: Path) -> bool:
     """Whether a path names an ENVI header, or data beside a header."""
     return path.suffix.lower() == HEADER or (path.suffix.lower() in ENDINGS and _header_of(path) is not None)
 
 
-def read_envi(path: Path) -> Envi:
-    """Read an image by the path of its header or of its data.
+def read(path: Path, mapped: bool = False) -> Raster:
+    """Read an image by the path of its header or of its data, without the bands that the header lists as bad.
+
+    The image is (bands, lines, samples) and always read whole: `mapped` has no effect.
 
     Raises:
         DatasetError: if the header lacks or contradicts something, the data are missing or shorter than it says, or pixels hold
@@ -67,19 +52,19 @@ def read_envi(path: Path) -> Envi:
     _refuse_ignored(image, facts, data)
     unit = UNITS.get(str(facts.get("wavelength units", "")).lower())
     centres, widths = (_numbers(facts, name, len(whole), keep, unit) for name in ("wavelength", "fwhm"))
-    return Envi(image, (header, data), centres, widths, tuple(notices))
+    return Raster(image, (header, data), 0, centres, widths, tuple(notices))
 
 
 def parse_header(path: Path) -> dict[str, Any]:
     """Fields of a header by lower-case name: text, or a list of texts for values in braces.
 
     Raises:
-        DatasetError: if it is no ENVI header.
+        DatasetError: if the file is not an ENVI header.
     """
     text = path.read_text(encoding="latin-1")
     if not text.lstrip().upper().startswith("ENVI"):
         raise DatasetError(f"{path}: expected an ENVI header (first line ENVI), found '{text[:20].strip()}'")
-    # Comments start with a semicolon; braces may run over several lines.
+    # Comments start with a semicolon; values in braces may extend over several lines.
     text = re.sub(r"(?m)^\s*;.*$", "", text)
     fields: dict[str, Any] = {}
     for match in re.finditer(r"(?m)^[ \t]*([^=\n]+?)[ \t]*=[ \t]*(\{[^}]*\}|[^\n]*)", text):

@@ -1,4 +1,4 @@
-"""A scene in files, as arrays that stay on disk until they are used: for scenes larger than the memory."""
+"""Opens a user's scene as memory-mapped arrays, for scenes larger than the memory."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from waldbench.datasets.arrays import Array, bands_first, plane
+from waldbench.datasets import formats
+from waldbench.datasets.array_layout import bands_first, plane
 from waldbench.datasets.base import DatasetError
-from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_array, read_user_images
-from waldbench.datasets.user_sensor import resolve
+from waldbench.datasets.raster import Array
+from waldbench.datasets.scene_sensor import resolve
+from waldbench.datasets.user_files import UserImages, is_lone, named_files, read_user_images
 from waldbench.imaging import Sensor
 
-# Rows of an image that are looked at together.
+# Rows of an image that are read at a time.
 ROWS = 256
 
 
 @dataclass(frozen=True)
 class MappedScene:
-    """MS (C, h, w) and PAN (1, H, W), cut to their common area from the top left, and what is known of the sensor."""
+    """A scene of which MS and PAN are cut to their common area from the top left.
+
+    Attributes:
+        ms: low-resolution image (C, h, w).
+        pan: panchromatic image (1, H, W).
+        sensor: the sensor, as given by the user or found.
+        files: the files of MS and PAN.
+        notices: warnings that a user must see.
+    """
 
     ms: Array
     pan: Array
@@ -34,11 +44,15 @@ def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
 
     Uncompressed TIFF and NumPy files stay on disk; others are read whole.
 
+    Args:
+        path: the scene as it is given after `scene:`.
+        sensor: key of the sensor; None: as the file says, else guessed from the name, else generic.
+
     Raises:
-        DatasetError: if nothing fits, a file is broken, or the images do not fit each other.
+        DatasetError: if no such files are found, a file is broken, or the images do not fit each other.
         UnknownNameError: for an unknown sensor.
     """
-    if Path(path).suffix.lower() == ".mat":
+    if formats.holds_scene(Path(path)):
         given = read_user_images(path)
         arrays = {role: image[0].numpy() for role, image in given.images.items()}
         name, files, facts = given.name, given.files, given.facts
@@ -46,8 +60,8 @@ def open_mapped(path: str, sensor: str | None = None) -> MappedScene:
         raise DatasetError(_lonely(path))
     else:
         found = named_files(path)
-        pan = plane(read_array(found["pan"], mapped=True), str(found["pan"]))
-        ms = bands_first(read_array(found["ms"], mapped=True), pan.shape, str(found["ms"]))
+        pan = plane(formats.read_image(found["pan"], mapped=True).image, str(found["pan"]))
+        ms = bands_first(formats.read_image(found["ms"], mapped=True).image, pan.shape, str(found["ms"]))
         arrays = {"ms": ms, "pan": pan[None]}
         name, files, facts = found["ms"].stem, (found["ms"], found["pan"]), {}
     if not {"ms", "pan"} <= set(arrays):

@@ -1,4 +1,4 @@
-"""Where published files may lie: the user's folder, or the usual ones, with the layouts in which the files are distributed."""
+"""Folders that are searched for published files: the user's or the default ones, with the subfolders of the distributions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 VARIABLE = "WALDBENCH_DATA"
-# Folder names of the mirrors and of the toolboxes' instructions.
+# Names of subfolders in the mirrors and in the instructions of other toolboxes.
 INSIDE = ("", "training_data", "test_data", "reduced_examples_h5", "full_examples_h5", "reduced_examples", "full_examples", "h5")
 
 COLLECTIONS = ("PanCollection", "pancollection", "HyperPanCollection", "hyperpancollection")
@@ -22,7 +22,16 @@ def roots(root: Path | None) -> list[Path]:
 
 
 def find(names: Iterable[str], root: Path | None, dataset: str) -> Path | None:
-    """First file of one of these names (case does not matter) in the folders where `dataset` may lie, or None."""
+    """Find the first file with one of several names.
+
+    Args:
+        names: accepted file names; case does not matter.
+        root: folder to search; None: the default ones.
+        dataset: registry key; subfolders of this name are searched too.
+
+    Returns:
+        The path, or None if there is no such file.
+    """
     wanted = {name.lower() for name in names}
     for folder in _folders(root, dataset):
         if folder.is_dir():
@@ -37,6 +46,6 @@ def _folders(root: Path | None, dataset: str) -> Iterable[Path]:
     for base in roots(root):
         for outer in (*own, *COLLECTIONS):
             for inner in INSIDE:
-                # A folder of the sensor may stand inside the folder of the split as well as around it.
+                # The folder of the sensor may be inside the folder of the split or contain it.
                 for last in own if not outer or outer not in own else ("",):
                     yield base / outer / inner / last

@@ -8,6 +8,19 @@ from typing import Any
 import numpy as np
 
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.raster import Variables
+
+suffixes = (".mat",)
+holds_scene = True
+
+
+def read(path: Path, mapped: bool = False) -> Variables:
+    """Read the variables of a MATLAB file, always whole: `mapped` has no effect.
+
+    Raises:
+        DatasetError: if it cannot be read.
+    """
+    return Variables(read_mat(path), (path,))
 
 
 def read_mat(path: Path) -> dict[str, Any]:
@@ -27,7 +40,7 @@ def read_mat(path: Path) -> dict[str, Any]:
             return _read_mat73(path)
     except DatasetError:
         raise
-    except Exception as error:  # scipy raises a dozen different types for broken files
+    except Exception as error:  # scipy raises many different exceptions for broken files
         raise DatasetError(f"{path}: cannot be read as a MATLAB file ({error}); is it complete?") from error
     # MATLAB's strings come as one-element arrays.
     return {

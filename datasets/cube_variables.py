@@ -1,15 +1,14 @@
-"""Hyperspectral cubes in the layouts that people have: which array is the cube, which axis its bands, what else the file says."""
+"""Hyperspectral cubes in MATLAB files: which variable is the cube, which is its PAN, and what the others say about the bands."""
 
 from __future__ import annotations
 
 from math import isqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from waldbench.datasets.arrays import MULTISPECTRAL, Array
-from waldbench.datasets.base import DatasetError
+from waldbench.datasets.array_layout import MULTISPECTRAL, bands_first_alone
+from waldbench.datasets.raster import Array
 
 # Names of variables in the public files, in lower case and without the toolboxes' prefix I_.
 CUBES = ("hsim", "hsi", "hs", "cube", "ms", "y", "x", "data", "img", "image")
@@ -18,12 +17,12 @@ WAVELENGTHS = ("wavelengths", "wavelength", "wl", "lambda", "wave")
 NUMBERS = ("non_del_bands", "slectbands", "selectbands", "selected_bands", "bands", "band_numbers")
 
 
-def from_variables(content: dict[str, Any], path: Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
+def from_variables(content: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Any]] | None:
     """Find a cube, and perhaps its PAN, among the variables of a MATLAB file (names in lower case, without I_).
 
     Returns:
-        Arrays by role ("ms" and "pan", or "cube" alone), bands first, and facts (wavelengths, numbers, ratio); None if there is
-        no cube of more than 16 bands.
+        Arrays by role ("ms" and "pan", or "cube" alone), bands first, and facts (wavelengths, numbers, ratio); None where
+        there is no cube of more than 16 bands.
     """
     named = _cube(content)
     if named is None:
@@ -48,19 +47,8 @@ def _cube(content: dict[str, Any]) -> tuple[str, Array] | None:
     return best, found[best]
 
 
-def bands_first_alone(array: Array, axis: int | None = None) -> Array:
-    """Bring the bands of a lone cube (H, W, C) or (C, H, W) to the front.
-
-    Without `axis` they are the odd one out where two sides are equal, else the last axis, as MATLAB and NumPy users store them.
-    """
-    if axis is None:
-        a, b, c = array.shape
-        axis = 0 if b == c and a != b else 1 if a == c and a != b else 2
-    return np.moveaxis(array, axis, 0)
-
-
 def _unfold(matrix: Array, content: dict[str, Any]) -> Array | None:
-    """A cube (C, H, W) from its pixels (C, H * W) in MATLAB's order of columns; None if it is no such matrix."""
+    """A cube (C, H, W) from its pixels (C, H * W) in MATLAB's order of columns; None for any other matrix."""
     bands, pixels = matrix.shape
     if not MULTISPECTRAL < bands < pixels:
         return None
@@ -89,34 +77,3 @@ def _facts(content: dict[str, Any], bands: int) -> dict[str, Any]:
                 facts[fact] = tuple(value.reshape(-1).astype(float).tolist())
                 break
     return facts
-
-
-def read_response(path: Path) -> Array:
-    """Spectral responses (rows, columns >= 2): nm in the first column, PAN in the second; .mat, .csv, .txt or .npy.
-
-    Raises:
-        DatasetError: if there is no such table.
-    """
-    from waldbench.datasets.matlab import read_mat
-
-    try:
-        if path.suffix.lower() == ".mat":
-            table = next((value for value in read_mat(path).values() if _is_table(value)), None)
-        elif path.suffix.lower() == ".npy":
-            table = np.load(path, allow_pickle=False)
-        else:
-            text = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
-            table = np.array([list(map(float, line.split())) for line in text if line[:1].isdigit()])
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as a table of spectral responses ({error})") from error
-    if not _is_table(table):
-        raise DatasetError(
-            f"{path}: expected rows of nm (rising) and PAN response, in .mat, .csv, .txt or .npy; found no such table"
-        )
-    return np.asarray(table, dtype=np.float64)
-
-
-def _is_table(value: Any) -> bool:
-    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "uif" or min(value.shape) < 2:
-        return False
-    return bool((np.diff(value[:, 0].astype(float)) > 0).all())

@@ -1,20 +1,17 @@
-"""From arrays as people store them to tensors (1, C, H, W): which axis holds the bands, and are the values usable."""
+"""Converts arrays of any layout to tensors (1, C, H, W): finds the axis of the bands and checks the values."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from waldbench.datasets.base import DatasetError
+from waldbench.datasets.raster import Array
 
-Array = NDArray[Any]
-# Pixels of PAN by which the two images may disagree; more is no rounding of a cut but another area.
+# PAN pixels by which the sizes of the two images may differ; a larger difference means that they show different areas.
 SLACK = 16
-# More bands than this: a hyperspectral cube.
+# Largest number of bands of a multispectral image; images of more bands are hyperspectral.
 MULTISPECTRAL = 16
 
 
@@ -23,8 +20,12 @@ def to_tensors(arrays: dict[str, Array], labels: dict[str, str]) -> dict[str, Te
 
     A "cube", hyperspectral without a guide, has its bands first already.
 
+    Args:
+        arrays: images by role: "ms", "pan", "gt", "ms_lr", "pan_lr" or "cube".
+        labels: what to call each image in an error, by role.
+
     Raises:
-        DatasetError: naming the label, if a shape makes no sense or values are NaN, infinite or no digital numbers.
+        DatasetError: naming the label, if a shape does not fit, or values are NaN, infinite or not digital numbers.
     """
     for role, array in arrays.items():
         if array.dtype.kind not in "uif":
@@ -34,14 +35,14 @@ def to_tensors(arrays: dict[str, Array], labels: dict[str, str]) -> dict[str, Te
     for role, guide in (("ms", "pan"), ("gt", "pan"), ("ms_lr", "pan_lr")):
         if role in arrays and guide in planes:
             stacks[role] = bands_first(arrays[role], planes[guide].shape, labels[role])
-    # Cubes come as reflectance as often as in digital numbers; their reader tells them apart.
+    # Cubes are often stored as reflectance; `cube_preparation.to_digital_numbers` converts them.
     fractions = any(len(stack) > MULTISPECTRAL for stack in stacks.values())
     whole = {role: flat[None] for role, flat in planes.items()} | stacks
     return {role: _tensor(array, labels[role], fractions) for role, array in whole.items()}
 
 
 def plane(array: Array, label: str) -> Array:
-    """The one band (H, W) of a panchromatic image. Raises DatasetError, naming the label, if there are more."""
+    """The single band (H, W) of a panchromatic image. Raises DatasetError, naming the label, if there are several."""
     squeezed = array.squeeze()
     if squeezed.ndim != 2:
         raise DatasetError(
@@ -62,6 +63,18 @@ def bands_first(array: Array, size: tuple[int, ...], label: str) -> Array:
             f"{label}: shape {array.shape} fits PAN {size} at no integer ratio, bands first or last; both must show the same area"
         )
     axis = min(fits, key=lambda axis: array.shape[axis])
+    return np.moveaxis(array, axis, 0)
+
+
+def bands_first_alone(array: Array, axis: int | None = None) -> Array:
+    """Bring the bands of a lone cube (H, W, C) or (C, H, W) to the front.
+
+    Without `axis` the bands are the axis that differs where the two others are equal, else the last axis, as in most MATLAB and
+    NumPy files.
+    """
+    if axis is None:
+        a, b, c = array.shape
+        axis = 0 if b == c and a != b else 1 if a == c and a != b else 2
     return np.moveaxis(array, axis, 0)
 
 
