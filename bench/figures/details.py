@@ -77,7 +77,7 @@ class _Page:
         )
 
     def row(self, number: int) -> list[Axes]:
-        """Axes of one row; the first row bears the headings."""
+        """Axes of one row; the first row has the headings."""
         top = self.top + number * (self.whole + GAP)
         found = [self._axes(LEFT + column * (self.cell + GAP), top, self.cell, self.whole) for column in range(len(HEADINGS))]
         for axes, heading in zip(found, HEADINGS, strict=True):

@@ -133,15 +133,15 @@ def _judge(table: pd.DataFrame) -> pd.DataFrame:
     for _, part in tested.groupby(["protocol", "dataset", "what"], sort=False):
         table.loc[part.index, "p_holm"] = adjusted = holm(part["p"])
         few = part["images"] < images_needed(len(part))
-        for row, p, hopeless in zip(part.index, adjusted, few, strict=True):
-            table.loc[row, "verdict"] = _verdict(table.loc[row], float(p), bool(hopeless))
+        for row, p, too_few in zip(part.index, adjusted, few, strict=True):
+            table.loc[row, "verdict"] = _verdict(table.loc[row], float(p), bool(too_few))
     table["verdict"] = table["verdict"].fillna("a value is missing")
     return table.astype({"images": "Int64"})
 
 
-def _verdict(row: pd.Series[Any], p: float, hopeless: bool) -> str:
+def _verdict(row: pd.Series[Any], p: float, too_few: bool) -> str:
     if p >= LEVEL:
-        return "too few images" if hopeless else "not significant"
+        return "too few images" if too_few else "not significant"
     rising = direction(str(row["what"]).partition("_")[2]) == "higher"
     return "better" if (row["change"] > 0) == rising else "worse"
 

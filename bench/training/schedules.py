@@ -62,7 +62,7 @@ def plan(method: Method, protocol: Protocol, images: int) -> TrainingSchedule:
 
 
 def optimiser(recipe: Recipe, method: Method) -> torch.optim.Optimizer:
-    """Optimiser of a recipe; each parameter group bears the `factor` of its learning rate."""
+    """Optimiser of a recipe; each parameter group has the `factor` of its learning rate."""
     groups: dict[float, list[torch.nn.Parameter]] = {}
     for name, parameter in method.named_parameters():
         factor = next((factor for start, factor in recipe.lr_factors if name.startswith(start)), 1.0)
