@@ -1,6 +1,8 @@
 # make demo, make test, make lint and make bench set themselves up: they need Python 3.11 (or newer) and pip, nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+# Where torch comes from, if not from pip's own index: https://download.pytorch.org/whl/cpu saves 5 GB where there is no GPU.
+TORCH_INDEX ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
@@ -28,7 +30,7 @@ bench: $(STAMP)
 # torch first: its pinned CPU build satisfies what the other packages ask for.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $(STAMP)
 
