@@ -1,7 +1,7 @@
 # make demo, make test, make lint and make bench set themselves up: they need Python 3.11 (or newer) and pip, nothing else.
 PYTHON ?= python3
 VENV ?= .venv
-# Where torch comes from, if not from pip's own index: https://download.pytorch.org/whl/cpu saves 5 GB where there is no GPU.
+# Where torch comes from, if not from pip's own index: https://download.pytorch.org/whl/cpu saves several GB where there is no GPU.
 TORCH_INDEX ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
