@@ -244,10 +244,10 @@ def _weights(name: str | None) -> tuple[str | None, Path | None]:
         return None, None
     from waldbench.bench import zoo
 
-    folder = zoo.FOLDER if name == "zoo" else Path(name).resolve()
+    folder = zoo.folder() if name == "zoo" else Path(name).resolve()
     if folder.is_dir():
         return None, folder
-    if name == "zoo" or not Path(name).is_file():
+    if not folder.is_file():
         raise UsageError(f"weights '{name}' not found; expected zoo, a .safetensors or .pth file, or a folder that holds a zoo")
     return str(folder), None
 

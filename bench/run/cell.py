@@ -107,7 +107,8 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     elif job.weights:
         from waldbench.bench.weights import load_weights
 
-        load_weights(method, Path(job.weights))
+        for note in load_weights(method, Path(job.weights)):
+            report({"notice": note})
     elif job.trains:
         record.training, record.timings["train_s"] = _train(job, method, dataset, device, scratch, report)
     report({"phase": "evaluate"})
@@ -124,18 +125,17 @@ def _run(job: Job, store: Store, report: Report) -> Record:
 def _train(
     job: Job, method: Method, dataset: Dataset, device: torch.device, scratch: Path, report: Report
 ) -> tuple[dict[str, Any], float]:
-    from safetensors.torch import save_file
-
     from waldbench.bench.run.followers import together
     from waldbench.bench.training import distributed
     from waldbench.bench.training.loop import train
     from waldbench.bench.training.schedules import plan
+    from waldbench.bench.weights import encode
 
     rules = job.protocol
     with together(job):
         progress = train(method, dataset, rules, job.seed, device, scratch, report, job.execution)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
-    save_file(state, scratch / "weights.safetensors", metadata={"method": job.method, "protocol": rules.id})
+    content = encode(method.state_dict(), {"method": job.method, "protocol": rules.id})
+    (scratch / "weights.safetensors").write_bytes(content)
     best = next(point for point in progress.curve if point["step"] == progress.best_step)
     training = {
         "steps": progress.step,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from waldbench import datasets, methods
 from waldbench.bench import environment, zoo
@@ -22,6 +21,7 @@ from waldbench.bench.protocol import Protocol
 from waldbench.bench.training.checkpoint import Progress
 from waldbench.bench.training.loop import train
 from waldbench.bench.training.step import seconds_per_step
+from waldbench.bench.weights import encode
 from waldbench.datasets.base import Dataset
 from waldbench.datasets.base import facts as dataset_facts
 from waldbench.methods.base import Method
@@ -166,8 +166,7 @@ def _card(
 
 def _write(folder: Path, name: str, method: Method, card: dict[str, Any]) -> None:
     """Weights first, card last: a card never names weights that are not there."""
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in method.state_dict().items()}
-    content = save(state, metadata={"method": card["method"], "protocol": card["protocol"]["id"]})
+    content = encode(method.state_dict(), {"method": card["method"], "protocol": card["protocol"]["id"]})
     file = folder / f"{name}.safetensors"
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors") if path != file)
     if others + len(content) > zoo.LIMIT_BYTES:
@@ -175,6 +174,7 @@ def _write(folder: Path, name: str, method: Method, card: dict[str, Any]) -> Non
     write_atomically(file, content)
     card |= {"file": file.name, "sha256": zoo.digest(file), "bytes": len(content)}
     write_atomically(folder / f"{name}.json", json.dumps(card, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+    zoo.write_registry(folder)
 
 
 def _listener(name: str, say: Say) -> Callable[[dict[str, Any]], None]:
