@@ -1,0 +1,241 @@
+"""RSANet: against formula goldens, published sizes and the contract of a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.methods.formula_weights import values
+from waldbench import methods
+from waldbench.imaging import sensors
+
+GOLDEN = Path(__file__).parents[1] / "golden/deep"
+SHARED = Path(__file__).parents[2] / "../shared"
+KEYS = ("rsanet",)
+FORMULA = [f"{key}_B{count}" for key in KEYS for count in (4, 8)]
+
+# Parameters with 8 and 4 bands, multiplications at 64x64 with 8 and 4 bands and at 256x256 with 8 and 4.
+SIZES = {
+    "rsanet": (96_827, 94_415, 297.0e6, 287.1e6, 4.752e9, 4.594e9),
+}
+# Registered because the released network counts them, but no path leads from them to the image.
+WITHOUT_PATH = re.compile(r"(.*\.)?unused\..*")
+# A constant added to every key of a window leaves its softmax: the true gradient is zero.
+CANCELLED = re.compile(r".*\.position\.bias")
+
+
+def network(key, count=4, ratio=4, guide_bands=1, **options):
+    torch.manual_seed(0)
+    return methods.create(key, sensor=sensors.generic(count, ratio=ratio), guide_bands=guide_bands, **options).eval()
+
+
+def scene(count=4, height=5, width=7, ratio=4, guide_bands=1, batch=1):
+    draw = torch.Generator().manual_seed(count + height)
+    ms = torch.rand(batch, count, height, width, generator=draw) * 2047
+    guide = torch.rand(batch, guide_bands, ratio * height, ratio * width, generator=draw) * 2047
+    return ms, functional.interpolate(ms, scale_factor=ratio, mode="bilinear"), guide
+
+
+def tensors(path, *names):
+    with np.load(path) as file:
+        return [torch.from_numpy(file[name]) for name in names or file]
+
+
+def formula_network(case):
+    """The network whose released names are filled by formula, and the golden of that case."""
+    key, count = case.split("_B")
+    net = network(key, int(count))
+    with np.load(GOLDEN / f"formula_{case}.npz") as file:
+        golden = dict(file)
+    own = {net._official_name(name): value for name, value in net.state_dict().items()}
+    rules = zip(golden.pop("names").tolist(), golden.pop("rules").tolist(), strict=True)
+    constant = float(golden.pop("c"))
+    for k, (name, rule) in enumerate(rules):
+        if rule != "fixed":
+            own[name] = values(k, own[name].shape, rule, constant).float()
+    net.load_official(own)
+    return net, golden
+
+
+def outputs(net, images):
+    with torch.inference_mode():
+        return {"fused": net.fuse(*images)}
+
+
+@pytest.mark.parametrize("case", FORMULA)
+def test_every_third_pixel_of_the_formula_golden(case):
+    net, golden = formula_network(case)
+    found = outputs(net, tensors(GOLDEN / f"scene_{case[-2:]}.npz", "ms", "lms", "pan"))
+    assert set(found) == set(golden)
+    for name, expected in golden.items():
+        torch.testing.assert_close(found[name][..., ::3, ::3], torch.from_numpy(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the full golden vectors lie in ../shared/golden/deep, outside the project")
+@pytest.mark.parametrize("case", FORMULA)
+def test_every_pixel_of_the_formula_golden(case):
+    entry = json.loads((SHARED / "golden/deep/FORMULA_GOLDENS_2.json").read_text())[f"formula_{case}"]
+    net, golden = formula_network(case)
+    shapes = {net._official_name(name): list(value.shape) for name, value in net.named_parameters()}
+    assert shapes == {name: shape for name, shape, rule in entry["params"] if rule != "fixed"}
+    path = SHARED / f"golden/deep/formula_{case}.npz"
+    found = outputs(net, tensors(path, "ms", "lms", "pan"))
+    for name, expected in zip(golden, tensors(path, *golden), strict=True):
+        torch.testing.assert_close(found[name], expected, rtol=0, atol=3e-6 * max(1, float(expected.abs().max())))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_weights_that_do_not_fit_are_named(key):
+    net = network(key)
+    state = {net._official_name(name): value.clone() + 1 for name, value in net.state_dict().items()}
+    net.load_official(state)
+    assert all(torch.equal(value, state[net._official_name(name)]) for name, value in net.state_dict().items())
+    lost = next(iter(state))
+    with pytest.raises(ValueError, match=rf"missing \['{re.escape(lost)}'\]"):
+        net.load_official({name: value for name, value in state.items() if name != lost})
+    with pytest.raises(ValueError, match=r"left over \['conv9\.bias'\]; use the file of this network"):
+        net.load_official(state | {"conv9.bias": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"unexpected shapes .*a sensor with 8 bands"):
+        network(key, 8).load_official(state)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_parameters_are_those_of_the_released_network(key):
+    for count, expected in zip((8, 4), SIZES[key], strict=False):
+        assert sum(parameter.numel() for parameter in network(key, count).parameters()) == expected
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_multiplications_are_those_of_the_released_network(key):
+    sides = ((count, side) for side in (64, 256) for count in (8, 4))
+    for (count, side), expected in zip(sides, SIZES[key][2:], strict=True):
+        # The published table has four digits.
+        assert macs(network(key, count), side) == pytest.approx(expected, rel=5e-4)
+
+
+def macs(net, side):
+    """Multiplications counted without computing them, less those of the zeros between image rows (see the cards)."""
+    surplus = []
+    layers = [layer for layer in net.to("meta").modules() if hasattr(layer, "padding_macs")]
+    hooks = [layer.register_forward_hook(lambda own, x, _: surplus.append(own.padding_macs(x[0]))) for layer in layers]
+    images = [image.to("meta") for image in scene(net.sensor.count, side // 4, side // 4)]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(*images)
+    for hook in hooks:
+        hook.remove()
+    return counter.get_total_flops() / 2 - sum(surplus)
+
+
+@pytest.mark.parametrize("count", [1, 3, 13, 102])
+@pytest.mark.parametrize("key", KEYS)
+def test_any_band_count(key, count):
+    images = scene(count, 4, 4)
+    with torch.inference_mode():
+        fused = network(key, count)(*images)
+    assert fused.shape == images[1].shape
+    assert fused.isfinite().all()
+
+
+@pytest.mark.parametrize(("height", "width", "ratio"), [(9, 11, 4), (3, 5, 4), (5, 7, 3), (5, 4, 6), (7, 5, 2), (5, 7, 1)])
+@pytest.mark.parametrize("guide_bands", [1, 2])
+@pytest.mark.parametrize("key", KEYS)
+def test_any_size_and_ratio(key, height, width, ratio, guide_bands):
+    images = scene(3, height, width, ratio, guide_bands, batch=2)
+    with torch.inference_mode():
+        fused = network(key, 3, ratio, guide_bands)(*images)
+    assert fused.shape == images[1].shape
+    assert fused.isfinite().all()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_guide_band_matters(key):
+    ms, lms, guide = scene(guide_bands=2)
+    net = network(key, guide_bands=2)
+    with torch.inference_mode():
+        before = net(ms, lms, guide)
+        for band in range(2):
+            changed = guide.clone()
+            changed[:, band] = changed[:, band].flip(-1)
+            assert not torch.allclose(net(ms, lms, changed), before, rtol=1e-4)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_gradients_reach_every_parameter_that_the_network_uses(key):
+    net = network(key).train()
+    ms, lms, guide = scene(height=8, width=8, batch=2)
+    (net(ms, lms, guide) - lms).square().mean().backward()
+    parameters = dict(net.named_parameters())
+    without_path = {name for name in parameters if WITHOUT_PATH.fullmatch(name)}
+    assert {name for name, value in parameters.items() if value.grad is None} == without_path
+    assert not any(parameters[name].requires_grad for name in without_path)
+    used = [name for name in parameters if name not in without_path and not CANCELLED.fullmatch(name)]
+    assert [name for name in used if not parameters[name].grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_training_repeats_exactly(key):
+    def train():
+        net, (ms, lms, guide) = network(key).train(), scene(height=4, width=4, batch=2)
+        optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+        for _ in range(2):
+            optimiser.zero_grad()
+            (net(ms, lms, guide) - 0.9 * lms).abs().mean().backward()
+            optimiser.step()
+        return torch.cat([value.detach().flatten() for value in net.parameters()])
+
+    assert torch.equal(train(), train())
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_batch_equals_its_images_and_single_precision_equals_double(key):
+    net, images = network(key), scene(height=6, width=5, batch=2)
+    with torch.inference_mode():
+        single = net(*images)
+        double = [image.double() for image in images]
+        together = net.double()(*double)
+        alone = torch.cat([net(*(image[i : i + 1] for image in double)) for i in range(2)])
+    assert (single.dtype, together.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-7)
+    torch.testing.assert_close(single.double(), together, rtol=1e-4, atol=2e-5 * 2047)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_mixed_precision(key):
+    net, (ms, lms, guide) = network(key), scene(height=8, width=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = net(ms, lms, guide)
+    assert (fused.float() - net(ms, lms, guide)).abs().mean() < 0.02 * 2047
+    (fused.float() - lms).abs().mean().backward()
+    assert all(value.grad.isfinite().all() for value in net.parameters() if value.grad is not None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("key", KEYS)
+def test_cuda_agrees_with_cpu(key):
+    net = network(key).double()
+    images = [image.double() for image in scene(height=17, width=9, batch=2)]
+    expected = net(*images)
+    actual = net.cuda()(*(image.cuda() for image in images))
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-8, atol=1e-6)
+
+
+def test_rsanet_in_small_parts_is_the_same(monkeypatch):
+    net = network("rsanet").double()
+    images = [image.double() for image in scene(height=8, width=8)]
+
+    def result():
+        net.zero_grad()
+        fused = net(*images)
+        fused.square().mean().backward()
+        return torch.stack([fused.detach().sum(), net.head.taps[0].query.weight.grad.sum()])
+
+    whole = result()
+    monkeypatch.setattr("waldbench.methods.deep._parts.CPU_BUDGET", 5000)
+    torch.testing.assert_close(result(), whole, rtol=1e-10, atol=1e-10)
