@@ -18,7 +18,6 @@ REASONS = {
     "mmfn": f"{_TABLE}; the file MMAPP of the CF2N repository resembles it (mmapp), which its paper could not confirm",
     "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",
     "psrt": "it fuses hyperspectral images with RGB images, not with a panchromatic or SAR guide",
-    "trrnet": _TABLE,
     "u2net": "how its spatial and its channel attention (Peng et al., ACM MM 2023) are joined is not described to the last step, "
     "and there are no weights at hand to check a reconstruction with",
 }

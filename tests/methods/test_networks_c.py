@@ -1,4 +1,4 @@
-"""RSANet: against formula goldens, published sizes and the contract of a network."""
+"""RSANet and TRRNet: against formula goldens, published sizes and the contract of a network."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.methods.formula_weights import values
 from waldbench import methods
 from waldbench.imaging import sensors
+from waldbench.methods.deep.trrnet import structural_similarity
+from waldbench.metrics.spatial import ssim
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared"
-KEYS = ("rsanet",)
+KEYS = ("rsanet", "trrnet")
 FORMULA = [f"{key}_B{count}" for key in KEYS for count in (4, 8)]
 
 # Parameters with 8 and 4 bands, multiplications at 64x64 with 8 and 4 bands and at 256x256 with 8 and 4.
 SIZES = {
     "rsanet": (96_827, 94_415, 297.0e6, 287.1e6, 4.752e9, 4.594e9),
+    # Less 131,072 constants of masks.
+    "trrnet": (1_984_440, 1_979_828, 4.680e9, 4.656e9, 74.88e9, 74.50e9),
 }
 # Registered because the released network counts them, but no path leads from them to the image.
 WITHOUT_PATH = re.compile(r"(.*\.)?unused\..*")
@@ -65,7 +69,11 @@ def formula_network(case):
 
 
 def outputs(net, images):
+    """What the goldens hold of a forward pass, by name."""
     with torch.inference_mode():
+        if net.card.key == "trrnet":
+            fused, *common = net.features(images[0], images[2])
+            return {"fused": fused, "common_ms": common[0][..., ::2, ::2], "common_pan": common[1][..., ::2, ::2]}
         return {"fused": net.fuse(*images)}
 
 
@@ -239,3 +247,36 @@ def test_rsanet_in_small_parts_is_the_same(monkeypatch):
     whole = result()
     monkeypatch.setattr("waldbench.methods.deep._parts.CPU_BUDGET", 5000)
     torch.testing.assert_close(result(), whole, rtol=1e-10, atol=1e-10)
+
+
+def test_trrnet_starts_from_xavier_and_loads_without_masks():
+    net = network("trrnet")
+    conv, linear = net.encoder[2], net.decoder[0].blocks[1].mlp[0]
+    assert float(conv.weight.detach().std()) == pytest.approx((2 / (9 * (32 + 64))) ** 0.5, rel=0.05)
+    assert float(linear.weight.detach().std()) == pytest.approx((2 / (96 + 384)) ** 0.5, rel=0.05)
+    assert not conv.bias.any()
+    state = {net._official_name(name): value for name, value in net.state_dict().items()}
+    table = next(name for name in state if name.endswith("pos_embedding"))
+    net.load_official(state | {table.replace("pos_embedding", "upper_lower_mask"): torch.zeros(64, 64)})
+
+
+def test_trrnet_ignores_lms_and_stays_within_the_scale():
+    net, (ms, lms, guide) = network("trrnet"), scene(height=8, width=8)
+    with torch.inference_mode():
+        fused = net(ms, lms, guide)
+        assert torch.equal(net(ms, lms + 100, guide), fused)
+    assert fused.min() >= 0
+    assert fused.max() <= 2047
+
+
+def test_trrnet_trains_on_structure_and_common_features():
+    net = network("trrnet", 2)
+    ms, _, guide, gt = (torch.rand(2, *shape) for shape in ((2, 4, 4), (2, 16, 16), (1, 16, 16), (2, 16, 16)))
+    fused, common_ms, common_pan = net.features(ms, guide)
+    expected = (
+        0.1 * (1 - float(ssim(2047 * fused.detach(), 2047 * gt, sensor=net.sensor).mean()))
+        + 0.9 * float((fused - gt).detach().abs().mean())
+        + 0.1 * float((common_ms - common_pan).detach().abs().mean())
+    )
+    assert net.published_loss(ms, gt, guide, gt, 0).item() == pytest.approx(expected, rel=1e-5)
+    assert structural_similarity(gt, gt).item() == pytest.approx(1)
