@@ -1,4 +1,4 @@
-"""MMFN, RSANet and TRRNet: against formula goldens, published sizes and the contract of a network."""
+"""MMFN, RSANet, TRRNet and U2Net: against formula goldens, published sizes and the contract of a network."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.io import loadmat
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.methods.formula_weights import values
-from waldbench import methods
+from waldbench import Scene, methods, metrics
 from waldbench.imaging import sensors
 from waldbench.methods.deep.trrnet import structural_similarity
 from waldbench.metrics.spatial import ssim
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared"
-KEYS = ("mmfn", "rsanet", "trrnet")
+KEYS = ("mmfn", "rsanet", "trrnet", "u2net")
 FORMULA = [f"{key}_B{count}" for key in KEYS for count in (4, 8)]
 
 # Parameters with 8 and 4 bands, multiplications at 64x64 with 8 and 4 bands and at 256x256 with 8 and 4.
@@ -29,6 +30,8 @@ SIZES = {
     "rsanet": (96_827, 94_415, 297.0e6, 287.1e6, 4.752e9, 4.594e9),
     # Less 131,072 constants of masks.
     "trrnet": (1_984_440, 1_979_828, 4.680e9, 4.656e9, 74.88e9, 74.50e9),
+    # 64x64: a patch of a training, whole; 256x256: 16 tiles.
+    "u2net": (642_008, 632_788, 2.995e9, 2.984e9, 16 * 4.608e9, 16 / 25 * 114.8e9),
 }
 # Registered because the released network counts them, but no path leads from them to the image.
 WITHOUT_PATH = re.compile(r"(.*\.)?unused\..*")
@@ -77,7 +80,7 @@ def outputs(net, images):
             return {"fused": fused, "common_ms": common[0][..., ::2, ::2], "common_pan": common[1][..., ::2, ::2]}
         if net.card.key == "mmfn":
             return dict(zip(("fused", "out_half", "out_quarter"), net.stages(images[0], images[2]), strict=True))
-        return {"fused": net.fuse(*images)}
+        return {"fused": net.train(net.card.key == "u2net").fuse(*images)}
 
 
 @pytest.mark.parametrize("case", FORMULA)
@@ -128,7 +131,8 @@ def test_multiplications_are_those_of_the_released_network(key):
     sides = ((count, side) for side in (64, 256) for count in (8, 4))
     for (count, side), expected in zip(sides, SIZES[key][2:], strict=True):
         # The published table has four digits.
-        assert macs(network(key, count), side) == pytest.approx(expected, rel=5e-4)
+        net = network(key, count).train((key, side) == ("u2net", 64))
+        assert macs(net, side) == pytest.approx(expected, rel=5e-4)
 
 
 def macs(net, side):
@@ -154,8 +158,10 @@ def test_any_band_count(key, count):
     assert fused.isfinite().all()
 
 
-@pytest.mark.parametrize(("height", "width", "ratio"), [(9, 11, 4), (3, 5, 4), (5, 7, 3), (5, 4, 6), (7, 5, 2), (5, 7, 1)])
-@pytest.mark.parametrize("guide_bands", [1, 2])
+@pytest.mark.parametrize(
+    ("height", "width", "ratio", "guide_bands"),
+    [(9, 11, 4, 1), (3, 5, 4, 2), (5, 7, 3, 1), (5, 4, 6, 2), (7, 5, 2, 1), (5, 7, 1, 2)],
+)
 @pytest.mark.parametrize("key", KEYS)
 def test_any_size_and_ratio(key, height, width, ratio, guide_bands):
     images = scene(3, height, width, ratio, guide_bands, batch=2)
@@ -304,8 +310,65 @@ def test_mmfn_damps_negative_details():
     assert damped.min() >= 0
 
 
-@pytest.mark.parametrize("key", ["mmfn", "trrnet"])
+@pytest.mark.parametrize("key", ["mmfn", "trrnet", "u2net"])
 def test_networks_that_enlarge_ms_themselves_ignore_lms(key):
     net, (ms, lms, guide) = network(key), scene()
     with torch.inference_mode():
         assert torch.equal(net(ms, lms, guide), net(ms, lms + 100, guide))
+
+
+@pytest.fixture
+def u2net():
+    """U2Net with its published weights, which may not be redistributed."""
+    weights = SHARED / "golden/deep/weights_u2net_WV3.npz"
+    if not weights.exists():
+        pytest.skip("the published weights of U2Net lie in ../shared/golden/deep, outside the project")
+    net = methods.create("u2net", sensor=sensors.get("wv3"))
+    with np.load(weights) as file:
+        net.load_official({name: torch.from_numpy(file[name]) for name in file})
+    return net
+
+
+@pytest.mark.parametrize("image", ["WV3", "WV3_real"])
+def test_published_weights_give_u2nets_image(u2net, image):
+    ms, guide, expected = tensors(SHARED / f"golden/deep/u2net_{image}.npz", "ms", "pan", "fused")
+    with torch.inference_mode():
+        torch.testing.assert_close(u2net.fuse(ms, expected, guide), expected, rtol=0, atol=1e-5)
+
+
+def test_published_weights_and_tiles_give_u2nets_indices(u2net):
+    """ERGAS and SAM that the released code reaches on a real scene, clipped as it does."""
+    path = SHARED / "data/ms/wv3_full_and_reduced.mat"
+    if not path.exists():
+        pytest.skip("the scene lies in ../shared/data/ms, outside the project")
+    file = loadmat(path)
+    ms, gt = (torch.from_numpy(file[name]).permute(2, 0, 1)[None] for name in ("I_MS_LR", "I_MS"))
+    guide = torch.from_numpy(file["I_PAN_LR"])[None, None]
+    with torch.inference_mode():
+        fused = u2net.eval()(ms, gt, guide).clamp(0, 2047)
+    found = Scene(ms=ms, lms=gt, guide=guide, gt=gt)
+    assert metrics.compute("ergas", fused, found, sensor=u2net.sensor).item() == pytest.approx(7.95, abs=0.005)
+    assert metrics.compute("sam", fused, found, sensor=u2net.sensor).item() == pytest.approx(8.60, abs=0.005)
+
+
+@pytest.mark.parametrize(("ratio", "low", "margin"), [(4, 16, 1), (6, 10, 1), (3, 20, 2), (1, 64, 4)])
+def test_u2net_fuses_tile_by_tile(ratio, low, margin):
+    net = network("u2net", 1, ratio)
+    ms, lms, guide = scene(1, low + 3, low - 2, ratio)
+    sides = (2 * low, low)
+    wide = [functional.pad(x, [f * margin] * 4, mode="reflect") for x, f in ((ms, 1), (guide, ratio))]
+    far = (sides[1] - ms.shape[3], sides[0] - ms.shape[2])
+    wide = [functional.pad(x, (0, f * far[0], 0, f * far[1])) for x, f in zip(wide, (1, ratio), strict=True)]
+    size = low + 2 * margin
+    with torch.inference_mode():
+        fused = net(ms, lms, guide) / 2047
+        for start in (0, low):
+            tile = [x[..., f * start : f * (start + size), :] / 2047 for x, f in zip(wide, (1, ratio), strict=True)]
+            inner = net.restore(*tile)[..., ratio * margin : -ratio * margin, ratio * margin : -ratio * margin]
+            part = fused[..., ratio * start : ratio * (start + low), :]
+            torch.testing.assert_close(part, inner[..., : part.shape[2], : part.shape[3]], rtol=1e-5, atol=1e-5)
+
+
+def test_u2net_counts_untiled_attention_as_published():
+    for count, expected in ((8, 631.8e9), (4, 631.6e9)):
+        assert macs(network("u2net", count).train(), 256) == pytest.approx(expected, rel=5e-4)
