@@ -1,4 +1,4 @@
-"""MMFN, RSANet, TRRNet and U2Net: against formula goldens, published sizes and the contract of a network."""
+"""MMFN, RSANet, SFIIN, TRRNet and U2Net: against formula goldens, published sizes and the contract of a network."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.methods.formula_weights import values
 from waldbench import Scene, methods, metrics
 from waldbench.imaging import sensors
+from waldbench.methods.deep import sfiin
 from waldbench.methods.deep.trrnet import structural_similarity
 from waldbench.metrics.spatial import ssim
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared"
-KEYS = ("mmfn", "rsanet", "trrnet", "u2net")
+KEYS = ("mmfn", "rsanet", "sfiin", "trrnet", "u2net")
 FORMULA = [f"{key}_B{count}" for key in KEYS for count in (4, 8)]
 
 # Parameters with 8 and 4 bands, multiplications at 64x64 with 8 and 4 bands and at 256x256 with 8 and 4.
 SIZES = {
     "mmfn": (2_367_731, 2_317_391, 5.411e9, 5.302e9, 86.58e9, 84.83e9),
     "rsanet": (96_827, 94_415, 297.0e6, 287.1e6, 4.752e9, 4.594e9),
+    "sfiin": (85_850, 85_270, 333.4e6, 331.0e6, 5.332e9, 5.296e9),
     # Less 131,072 constants of masks.
     "trrnet": (1_984_440, 1_979_828, 4.680e9, 4.656e9, 74.88e9, 74.50e9),
     # 64x64: a patch of a training, whole; 256x256: 16 tiles.
@@ -65,6 +67,11 @@ def formula_network(case):
     own = {net._official_name(name): value for name, value in net.state_dict().items()}
     rules = zip(golden.pop("names").tolist(), golden.pop("rules").tolist(), strict=True)
     constant = float(golden.pop("c"))
+    for name, value in own.items():
+        if name.endswith("invconv.p"):
+            value.copy_(torch.eye(len(value)))
+        elif name.endswith("invconv.sign_s"):
+            value.fill_(1)
     for k, (name, rule) in enumerate(rules):
         if rule != "fixed":
             own[name] = values(k, own[name].shape, rule, constant).float()
@@ -80,6 +87,9 @@ def outputs(net, images):
             return {"fused": fused, "common_ms": common[0][..., ::2, ::2], "common_pan": common[1][..., ::2, ::2]}
         if net.card.key == "mmfn":
             return dict(zip(("fused", "out_half", "out_quarter"), net.stages(images[0], images[2]), strict=True))
+        if net.card.key == "sfiin":
+            # A phase near pi may jump to -pi by rounding alone, which single precision shows as 1e-5 of the image.
+            return {"fused": net.double().fuse(*(image.double() for image in images)).float()}
         return {"fused": net.train(net.card.key == "u2net").fuse(*images)}
 
 
@@ -372,3 +382,51 @@ def test_u2net_fuses_tile_by_tile(ratio, low, margin):
 def test_u2net_counts_untiled_attention_as_published():
     for count, expected in ((8, 631.8e9), (4, 631.6e9)):
         assert macs(network("u2net", count).train(), 256) == pytest.approx(expected, rel=5e-4)
+
+
+@pytest.mark.parametrize("count", [4, 8])
+def test_sfiin_in_single_precision_is_near_the_golden(count):
+    net, golden = formula_network(f"sfiin_B{count}")
+    with torch.inference_mode():
+        fused = net.fuse(*tensors(GOLDEN / f"scene_B{count}.npz", "ms", "lms", "pan"))
+    torch.testing.assert_close(fused[..., ::3, ::3], torch.from_numpy(golden["fused"]), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("count", "parameters", "products"), [(8, 611_936, 2.303e9), (4, 609_628, 2.294e9)])
+def test_sfiin_of_another_width_has_the_published_size(count, parameters, products):
+    net = network("sfiin", count, width=32)
+    assert sum(parameter.numel() for parameter in net.parameters()) == parameters
+    assert macs(net, 64) == pytest.approx(products, rel=5e-4)
+
+
+def test_sfiin_refuses_odd_widths():
+    with pytest.raises(ValueError, match="expected a multiple of 4, got 6"):
+        network("sfiin", width=6)
+
+
+def test_sfiin_mixes_by_a_rotation_at_the_start():
+    mixing = network("sfiin").blocks[0].spatial[0].mix
+    with torch.inference_mode():
+        matrix = mixing(torch.eye(16)[..., None, None])[..., 0, 0]
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(16), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [8, 9])
+def test_the_image_of_a_half_spectrum_is_that_of_the_two_dimensional_transform(width):
+    amplitude, phase = (torch.randn(2, 3, 7, width // 2 + 1, dtype=torch.float64) for _ in range(2))
+    expected = torch.fft.irfft2(torch.polar(amplitude.abs(), phase), s=(7, width))
+    torch.testing.assert_close(sfiin._image(amplitude.abs(), phase, width), expected, rtol=0, atol=1e-7)
+
+
+def test_sfiin_sums_the_absolute_errors():
+    net = network("sfiin", 2)
+    ms, lms, guide, gt = (torch.rand(3, *shape) for shape in ((2, 4, 4), (2, 16, 16), (1, 16, 16), (2, 16, 16)))
+    expected = (net.fuse(ms, lms, guide) - gt).abs().mean() * 2 * 16 * 16 / 2
+    torch.testing.assert_close(net.published_loss(ms, lms, guide, gt, 0), expected)
+
+
+def test_sfiins_gradients_are_finite_without_any_detail():
+    net = network("sfiin")
+    images = [torch.full(shape, 0.5) for shape in ((1, 4, 4, 4), (1, 4, 16, 16), (1, 1, 16, 16))]
+    net.fuse(*images).square().sum().backward()
+    assert all(value.grad.isfinite().all() for value in net.parameters())
