@@ -45,7 +45,7 @@ class DenseBlock(nn.Module):
         self.units = nn.ModuleList((Unit(channels, GROWTH), Unit(GROWTH, GROWTH)))
         self.join = convolution(channels + 2 * GROWTH, channels)
         for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.xavier_normal_(layer.weight, 0.1)
                 nn.init.zeros_(layer.bias)
 
