@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-_TABLE = "known here from the comparison tables of the CF2N paper alone; its layers could not be specified without guessing"
 _COVARIANCE = (
     "how ADWM (Huang et al., CVPR 2025) turns covariances into weights is not described to the last step, and there are no "
     "weights at hand to check a reconstruction with"
@@ -15,11 +14,6 @@ REASONS = {
     "adwm-lgpnet": _COVARIANCE,
     "canconv": "its clustering and its convolution by cluster (Duan et al., CVPR 2024) need a compiled CUDA extension",
     "dbdenet": "only its spatial branch is public; that part is here as dbdenet-spatial",
-    "mmfn": f"{_TABLE}; the file MMAPP of the CF2N repository resembles it (mmapp), which its paper could not confirm",
     "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",
     "psrt": "it fuses hyperspectral images with RGB images, not with a panchromatic or SAR guide",
-    "rsanet": _TABLE,
-    "trrnet": _TABLE,
-    "u2net": "how its spatial and its channel attention (Peng et al., ACM MM 2023) are joined is not described to the last step, "
-    "and there are no weights at hand to check a reconstruction with",
 }

@@ -1,4 +1,4 @@
-"""Self-attention in 7x7 windows mixed with a convolution of the same projections (ACmix, Pan et al., CVPR 2022)."""
+"""Self-attention in 7x7 windows, alone or mixed with a convolution of the same projections (ACmix, Pan et al., CVPR 2022)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ WINDOW = 7
 MARGIN = WINDOW // 2
 
 
-class MixedAttention(nn.Module):
-    """Nine channels: r1 * (attention in 7x7 windows, three heads of depth 3) + r2 * (3x3 convolution made of shifts).
+class WindowSelfAttention(nn.Module):
+    """Nine channels: r1 * attention in 7x7 windows, three heads of depth 3, with a learnt map of positions.
 
     H and W must be at least 4 (the windows are reflected at the border).
     """
@@ -25,9 +25,26 @@ class MixedAttention(nn.Module):
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.attention_rate = nn.Parameter(torch.full((1,), 0.5))
-        self.convolution_rate = nn.Parameter(torch.full((1,), 0.5))
         self.query, self.key, self.value = (Pointwise(inputs, CHANNELS) for _ in range(3))
         self.position = Pointwise(2, DEPTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, 9, H, W)."""
+        return self.attend(x, self.query(x), self.key(x), self.value(x))
+
+    def attend(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """The attention of x for its projections (B, 9, H, W)."""
+        # The logits q (k(n) + pe(p) - pe(n)) of the neighbours n of p: q pe(p) is the same for all n and leaves the softmax.
+        position = self.position(grid(x)).repeat(1, HEADS, 1, 1)
+        return self.attention_rate * window_attention(query * DEPTH**-0.5, key - position, value)
+
+
+class MixedAttention(WindowSelfAttention):
+    """Attention in 7x7 windows plus r2 * (3x3 convolution made of shifts) of the same projections."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs)
+        self.convolution_rate = nn.Parameter(torch.full((1,), 0.5))
         self.mix = nn.Conv2d(3 * HEADS, 9, 1, bias=False)
         self.shift = nn.Conv2d(9 * DEPTH, CHANNELS, 3, padding=1, groups=DEPTH, bias=False)
         self.start_from_shifts()
@@ -41,10 +58,7 @@ class MixedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, 9, H, W)."""
         query, key, value = self.query(x), self.key(x), self.value(x)
-        # The logits q (k(n) + pe(p) - pe(n)) of the neighbours n of p: q pe(p) is the same for all n and leaves the softmax.
-        position = self.position(grid(x)).repeat(1, HEADS, 1, 1)
-        attended = window_attention(query * DEPTH**-0.5, key - position, value)
-        return self.attention_rate * attended + self.convolution_rate * self._convolve(query, key, value)
+        return self.attend(x, query, key, value) + self.convolution_rate * self._convolve(query, key, value)
 
     def _convolve(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         batch, _, height, width = query.shape
