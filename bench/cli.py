@@ -45,11 +45,12 @@ class Parser(argparse.ArgumentParser):
         name = word.partition("=")[0]
         if not name.startswith("-"):
             return f"unexpected word '{word}'; a command comes first: {PROGRAM} {'|'.join(COMMANDS)}"
-        owners = [command for command in COMMANDS if name in _option_names(_parser_of(command))]
-        if owners:
-            return f"{name} is an option of {' and '.join(owners)}, not of {self.prog.split()[-1]}"
         near = difflib.get_close_matches(name, _option_names(self), n=2, cutoff=0.4)
-        return f"unknown option {name}" + (f"; nearest: {', '.join(near)}" if near else "; see --help")
+        text = f"unknown option {name}" + (f"; nearest: {', '.join(near)}" if near else "; see --help")
+        if difflib.get_close_matches(name, near, cutoff=0.9):  # a slip of the keyboard, whatever other commands call theirs
+            return text
+        owners = [command for command in COMMANDS if name in _option_names(_parser_of(command))]
+        return f"{name} is an option of {' and '.join(owners)}, not of {self.prog.split()[-1]}" if owners else text
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

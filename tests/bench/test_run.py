@@ -108,7 +108,7 @@ def test_a_corrupt_file_does_not_keep_the_other_dataset_from_running(call, tmp_p
 )
 def test_a_wrong_request_is_one_line_and_exit_2(command, capsys, words, message):
     try:
-        code = main(command(*words)[2:])
+        code = main(list(words) if words[0] == "info" else command(*words)[2:])
     except SystemExit as stop:
         code = stop.code
     said = capsys.readouterr().err
