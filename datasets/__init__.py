@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from waldbench.catalogue import Catalogue
+from waldbench.catalogue import Catalogue, Fact
 
 if TYPE_CHECKING:
     from waldbench.datasets.base import Dataset, register
 
 __all__ = ["card", "catalogue", "names", "open", "register"]
 
-catalogue = Catalogue("datasets")
+_REQUIRED: dict[str, Fact] = dict.fromkeys(("task", "sensor", "title"), ((str,), "text"))
+catalogue = Catalogue("datasets", required=_REQUIRED)
 
 
 def names(task: str | None = None) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from waldbench.catalogue import Catalogue, Entry
+from waldbench.catalogue import Catalogue, Entry, Fact
 from waldbench.methods import unavailable
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "options", "register", "supports"]
 
-catalogue = Catalogue("methods", unavailable.REASONS)
+_SETS = ((set, frozenset, list, tuple), 'a set such as {"ms"}')
+_REQUIRED: dict[str, Fact] = {"tasks": _SETS, "year": ((int,), "a year"), "paper": ((str,), "text")}
+catalogue = Catalogue("methods", unavailable.REASONS, _REQUIRED)
 
 
 def names(task: str | None = None) -> list[str]:
