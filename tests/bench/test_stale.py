@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
+from tests.bench.conftest import ROOT
 from waldbench import methods, metrics
 from waldbench.bench import protocol
 from waldbench.bench.results.store import Store
@@ -82,8 +85,6 @@ class Bench:
 
 
 def _forget_modules():
-    import sys
-
     for name in [name for name in sys.modules if name.startswith("waldbench_plugin_my")]:
         del sys.modules[name]
 
@@ -241,3 +242,19 @@ def test_options_are_part_of_the_fingerprint():
         for options in ({}, {"variant": "toolbox"})
     ]
     assert found[0] != found[1]
+
+
+def test_a_cell_that_another_run_finished_meanwhile_is_not_run_again(bench):
+    job = bench.plan().jobs[0]
+    bench.run()
+    [(cell, before)] = bench.store.cells()
+    path, said = bench.store._lock_file(cell), []
+    code = "import sys, time; from pathlib import Path; from waldbench.bench.results import locks\n"
+    code += "with locks.held(Path(sys.argv[1]), print): print('held', flush=True); time.sleep(2)"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        assert cells.run(job, said.append) == before
+    assert [event["notice"].partition(" since")[0] for event in said] == [
+        f"held by process {other.pid}",
+        "finished by the other run meanwhile",
+    ]

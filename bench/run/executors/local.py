@@ -16,7 +16,7 @@ from pathlib import Path
 
 from waldbench.bench.errors import TrainingInterruptedError
 from waldbench.bench.results.record import Record
-from waldbench.bench.results.store import Store
+from waldbench.bench.results.store import Cell, Store
 from waldbench.bench.run.cell import record_failure, run
 from waldbench.bench.run.executors import InterruptedRunError, Listener, Resources
 from waldbench.bench.run.job import Job
@@ -42,11 +42,11 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
         InterruptedRunError: on Ctrl-C, after the running cells have stopped.
     """
     context = _context()
-    waiting, running, records = list(jobs), Running(), list[Record]()
+    waiting, running, records, told = list(jobs), Running(), list[Record](), set[Cell]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                job = waiting.pop(0)
+                job = _next(waiting, told, listen)
                 receiver, process = _start(context, job)
                 running[receiver] = (job, process)
             for ready in multiprocessing.connection.wait(list(running), timeout=1.0):
@@ -58,6 +58,18 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
         _stop([process for _, process in running.values()])
         raise InterruptedRunError from None
     return records
+
+
+def _next(waiting: list[Job], told: set[Cell], listen: Listener) -> Job:
+    """Take the first job whose cell no other run holds; where all are held, the first, which then waits."""
+    for number, job in enumerate(waiting):
+        owner = Store(Path(job.results)).holder(job.cell)
+        if owner is None:
+            return waiting.pop(number)
+        if job.cell not in told and number + 1 < len(waiting):
+            told.add(job.cell)
+            listen(job, {"notice": f"held by {owner}; going on with others"})
+    return waiting.pop(0)
 
 
 def warm_up() -> None:
