@@ -72,6 +72,11 @@ class Catalogue:
     def __iter__(self) -> Iterator[Entry]:
         return (self.entries[key] for key in self.names())
 
+    @property
+    def files(self) -> list[Path]:
+        """Plugin files that were added."""
+        return list(self._extra)
+
     def add_file(self, path: Path) -> None:
         """Add a plugin file; a file that cannot be read becomes a line in `problems`."""
         if path.resolve() not in self._extra:

@@ -58,7 +58,7 @@ def load_module(module: str, path: Path) -> ModuleType:
 
 def _load_plugin(module: str, path: Path) -> ModuleType:
     if not any(isinstance(finder, _SiblingFinder) for finder in sys.meta_path):
-        sys.meta_path.append(_SiblingFinder())
+        sys.meta_path.insert(0, _SiblingFinder())
     # A package whose parts are the files beside it: `from .helper import x` finds them.
     spec = importlib.util.spec_from_file_location(
         module, path, loader=_PluginLoader(module, str(path)), submodule_search_locations=[]

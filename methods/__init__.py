@@ -83,7 +83,14 @@ def create(key: str, *, sensor: Sensor, guide_bands: int | None = None, **option
         tensor([1.])
     """
     channels = sensor.guide_bands if guide_bands is None else guide_bands
-    method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
+    try:
+        method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
+    except TypeError as error:
+        # Torch says "must be tuple of ints, but got tuple" and not which of them.
+        if "tuple" in str(error):
+            hint = "sensor.bands is the tuple of the bands' names; their number is sensor.count"
+            raise TypeError(f"{str(error).splitlines()[0]} ({hint})") from error
+        raise
     method.card = card(key)
     return method
 

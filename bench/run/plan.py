@@ -18,6 +18,7 @@ from waldbench.bench.run import fingerprints, names
 from waldbench.bench.run.cell import new_record
 from waldbench.bench.run.job import Job
 from waldbench.bench.run.settings import Settings
+from waldbench.catalogue import UnknownNameError
 from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, facts
 from waldbench.imaging import tracks
 
@@ -83,6 +84,13 @@ def plan(settings: Settings, store: Store) -> Plan:
         except DatasetError as error:
             for key in settings.methods:
                 result.failed += _broken(settings, key, name, options, str(error))
+            continue
+        except UnknownNameError:
+            raise
+        except Exception as error:  # of a plugin
+            reason = f"dataset '{name}': {type(error).__name__}: {error}".split("\n")[0]
+            for key in settings.methods:
+                result.failed += _broken(settings, key, name, options, reason, details=traceback.format_exc())
             continue
         result.outdated += _failures_unopened(settings, name, store)
         result.opened[name] = dataset
