@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,6 +146,7 @@ def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
         return 0
     _make_folder(settings.results)
     _settle(planned, store)
+    _try_out(planned, store, out, options.quiet)
     for problem in prepare(planned, settings, store, settings.threads or cores()):
         out.print(problem, soft_wrap=True, markup=False)
     records = _execute(options, planned, out)
@@ -167,6 +169,26 @@ def _settle(planned: Plan, store: Store) -> None:
     stale = dict(planned.stale)
     for cell in planned.done:
         store.mark(cell, stale.get(cell, ""))
+
+
+def _try_out(planned: Plan, store: Store, out: Console, quiet: bool) -> None:
+    """Before a training, find the cells that cannot work; they become failed rows at once."""
+    from waldbench.bench.run import dry
+    from waldbench.bench.run.cell import record_failure
+    from waldbench.bench.training import distributed
+
+    if distributed.size() > 1 or not any(job.trains for job in planned.jobs):
+        return
+    started = time.monotonic()
+    found = dry.failures(planned.jobs)
+    for failure in found:
+        record = record_failure(failure.job, store, failure.reason, failure.details)
+        planned.jobs.remove(failure.job)
+        planned.failed.append((failure.job.cell, record))
+        out.print(f"  failed  {failure.job.cell}: {failure.reason}", soft_wrap=True, markup=False, highlight=False)
+    if not quiet:
+        tried = f"tried on one small image in {time.monotonic() - started:.1f} s: {len(found)} of the cells cannot work"
+        out.print(tried if found else tried.partition(":")[0], highlight=False)
 
 
 def _check_tracks(options: argparse.Namespace, planned: Plan) -> None:

@@ -72,7 +72,7 @@ def join(job: Job) -> None:
     """Train along with the process that runs a cell."""
     from waldbench.bench.training.loop import train
 
-    method, dataset, device = _prepare(job)
+    method, dataset, device = prepare(job)
     scratch = Store(Path(job.results)).scratch(job.cell)
     code = fingerprints.training_of(job.made_with)
     try:
@@ -81,7 +81,7 @@ def join(job: Job) -> None:
         return
 
 
-def _prepare(job: Job) -> tuple[Method, Dataset, torch.device]:
+def prepare(job: Job) -> tuple[Method, Dataset, torch.device]:
     """The network with the initial weights of the seed, what it trains on, and where."""
     import torch
 
@@ -109,7 +109,7 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     from waldbench.bench.cost import summary
     from waldbench.bench.run import evaluation
 
-    method, dataset, device = _prepare(job)
+    method, dataset, device = prepare(job)
     job = _as_loaded(job, dataset)
     scratch = store.scratch(job.cell)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -121,15 +121,9 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     record.timings["train_s"] = None
     if job.rescores:
         _keep_training(job, method, store, record, device)
-    elif job.card:
-        from waldbench.bench import zoo
-
-        record.zoo = zoo.load(method, Path(job.card), dataset)
-        record.recipe = record.zoo["recipe"]
-    elif job.weights:
-        from waldbench.bench.weights import load_weights
-
-        load_weights(method, Path(job.weights))
+    elif job.card or job.weights:
+        record.zoo = given_weights(job, method, dataset)
+        record.recipe = record.zoo.get("recipe")
     elif job.trains:
         record.training, record.timings["train_s"] = _train(job, method, dataset, device, scratch, report)
     report({"phase": "evaluate"})
@@ -141,6 +135,18 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     (scratch / "checkpoint.pt").unlink(missing_ok=True)
     store.commit(job.cell, record, result.scores)
     return record
+
+
+def given_weights(job: Job, method: Method, dataset: Dataset) -> dict[str, Any]:
+    """Load the weights that the job names, if any; returns the card of the zoo's."""
+    from waldbench.bench import zoo
+    from waldbench.bench.weights import load_weights
+
+    if job.card:
+        return zoo.load(method, Path(job.card), dataset)
+    if job.weights:
+        load_weights(method, Path(job.weights))
+    return {}
 
 
 def _as_loaded(job: Job, dataset: Dataset) -> Job:

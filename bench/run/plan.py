@@ -14,7 +14,7 @@ from waldbench.bench import environment, zoo
 from waldbench.bench.protocol import Protocol
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Cell, Store
-from waldbench.bench.run import fingerprints, names
+from waldbench.bench.run import dry, fingerprints, names
 from waldbench.bench.run.cell import new_record
 from waldbench.bench.run.job import Job
 from waldbench.bench.run.settings import Settings
@@ -93,6 +93,7 @@ def plan(settings: Settings, store: Store) -> Plan:
                 result.failed += _broken(settings, key, name, options, reason, details=traceback.format_exc())
             continue
         result.outdated += _failures_unopened(settings, name, store)
+        dry.check_indices(settings.protocol.on(dataset.track), dataset.track)
         result.opened[name] = dataset
         result.notices += [f"{dataset.label}: {notice}" for notice in dataset.notices]
         for key in settings.methods:

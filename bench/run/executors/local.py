@@ -41,13 +41,13 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
     Raises:
         InterruptedRunError: on Ctrl-C, after the running cells have stopped.
     """
-    context = _context()
+    processes = context()
     waiting, running, records, told = list(jobs), Running(), list[Record](), set[Cell]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 job = _next(waiting, told, listen)
-                receiver, process = _start(context, job)
+                receiver, process = _start(processes, job)
                 running[receiver] = (job, process)
             for ready in multiprocessing.connection.wait(list(running), timeout=1.0):
                 assert isinstance(ready, Connection)
@@ -74,20 +74,21 @@ def _next(waiting: list[Job], told: set[Cell], listen: Listener) -> Job:
 
 def warm_up() -> None:
     """Start the process that cells are forked from, so that it imports torch while the run is being planned."""
-    _context()
+    context()
 
 
-def _context() -> BaseContext:
+def context() -> BaseContext:
+    """How processes are started: forked from a server, or spawned where there is no such server."""
     # A spinning barrier makes several threads slower than one wherever another program wants a core (measured: 3 to 8 times).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux":
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["waldbench.bench.run.preload"])
+        forked = multiprocessing.get_context("forkserver")
+        forked.set_forkserver_preload(["waldbench.bench.run.preload"])
         from multiprocessing.forkserver import ensure_running
 
         with _own_path():
             ensure_running()
-        return context
+        return forked
     return multiprocessing.get_context("spawn")
 
 
@@ -141,13 +142,17 @@ def _receive(ready: Connection, running: Running, listen: Listener) -> Record | 
 
 
 def _crashed(job: Job, code: int) -> Record:
+    return record_failure(job, Store(Path(job.results)), reason_of(code))
+
+
+def reason_of(code: int) -> str:
+    """What the exit code of a process tells. Raises KeyboardInterrupt if that was Ctrl-C."""
     if code == 130:
         raise KeyboardInterrupt
-    reason = f"the process ended with exit code {code}"
-    if code < 0:
-        name = signal.Signals(-code).name
-        reason = f"the process was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return record_failure(job, Store(Path(job.results)), reason)
+    if code >= 0:
+        return f"the process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"the process was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 def _stop(processes: list[BaseProcess]) -> None:
