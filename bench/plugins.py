@@ -23,4 +23,16 @@ def problems() -> list[str]:
     for package in PACKAGES:
         package.catalogue.names()
         found |= dict.fromkeys(package.catalogue.problems)
-    return list(found)
+    return [*found, *_empty("\n".join(found))]
+
+
+def _empty(problems: str) -> list[str]:
+    """One line for each file that registers nothing and of which no problem tells why."""
+    used = {entry.path for package in PACKAGES for entry in package.catalogue}
+    files = dict.fromkeys(path for package in PACKAGES for path in package.catalogue.files)
+    kinds = ", ".join(f"waldbench.{package.catalogue.package}" for package in PACKAGES)
+    return [
+        f"plugin {path} registers nothing; expected @register(...) imported from {kinds} on a class or function"
+        for path in files
+        if path not in used and str(path) not in problems
+    ]

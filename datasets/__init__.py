@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from waldbench.catalogue import Catalogue
+from waldbench.catalogue import Catalogue, Fact, is_own
 
 if TYPE_CHECKING:
     from waldbench.datasets.base import Dataset, register
 
 __all__ = ["card", "catalogue", "names", "open", "register"]
 
-catalogue = Catalogue("datasets")
+_REQUIRED: dict[str, Fact] = dict.fromkeys(("task", "sensor", "title"), ((str,), "text"))
+catalogue = Catalogue("datasets", required=_REQUIRED)
 
 
 def names(task: str | None = None) -> list[str]:
@@ -50,7 +51,7 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
         >>> {name: len(dataset.split(name)) for name in ("train", "valid", "reduced", "full")}
         {'train': 17139, 'valid': 1905, 'reduced': 20, 'full': 20}
     """
-    from waldbench.datasets.base import DatasetError
+    from waldbench.datasets.base import DatasetError, check_contract
 
     key, _, path = name.partition(":")
     if key == "scene" and path:
@@ -59,8 +60,11 @@ def open(name: str, root: str | Path | None = None, source: str = "auto", **opti
     entry = catalogue[name]
     if name == "scene":
         raise DatasetError("scene needs a path: scene:FILE.mat, scene:FOLDER or scene:MS.tif,PAN.tif[,GT.tif]")
-    opened: Dataset = entry.load().open(root=None if root is None else Path(root), source=source, **options)
-    return opened
+    factory = entry.load()
+    if not callable(getattr(factory, "open", None)):
+        raise DatasetError(f"dataset '{name}': {factory.__name__} must define the class method open(root, source) -> Dataset")
+    opened = factory.open(root=None if root is None else Path(root), source=source, **options)
+    return opened if is_own(entry.path) else check_contract(opened, name)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
+from waldbench.catalogue import check_name
 from waldbench.imaging import Scene, Sensor
+from waldbench.imaging.tracks import TRACKS
 
 T = TypeVar("T")
 SPLITS = ("train", "valid", "reduced", "full")
@@ -46,7 +50,10 @@ class Split(ABC):
         for i in chosen:
             if not -len(self) <= i < len(self):
                 raise IndexError(f"image {i} is out of range: this split has {len(self)} images")
-        return self.read([i % len(self) for i in chosen])
+        places = [i % len(self) for i in chosen]
+        scene = self.read(places)
+        # Scores are kept by name: an image without one is called by its place.
+        return scene if scene.name else replace(scene, name=tuple(map(str, places)))
 
     def __iter__(self) -> Iterator[Scene]:
         """Scenes of one image each."""
@@ -55,6 +62,8 @@ class Split(ABC):
 
 class Dataset(ABC):
     """Images of one sensor with splits train, valid, reduced (with gt) and full (without).
+
+    A registered dataset defines `open` and `split`, and sets the attributes; `datasets.open` checks that it does.
 
     Attributes:
         key: registry key, or "scene-<name>".
@@ -72,6 +81,20 @@ class Dataset(ABC):
     source: str
     fingerprint: str
     notices: list[str]
+
+    @classmethod
+    def open(cls, root: Path | None = None, source: str = "auto", **options: Any) -> Dataset:
+        """Open the dataset; every registered class defines this (a user's scene is constructed instead).
+
+        Args:
+            root: folder of the published files; None: $WALDBENCH_DATA where it is set, then `data/`.
+            source: "published", "simulated", or "auto": published where the files are found, else simulated, where it can be.
+            options: `track`, of a task that has several, and what else the dataset takes.
+
+        Raises:
+            DatasetError: if files are missing or broken, or for a source that it does not have; the message says what to do.
+        """
+        raise DatasetError(f"{cls.__module__}.{cls.__qualname__} must define the class method open(root, source) -> Dataset")
 
     @property
     def track(self) -> str:
@@ -95,6 +118,35 @@ class Dataset(ABC):
         """Raise DatasetError unless `name` is one of the four splits."""
         if name not in SPLITS:
             raise DatasetError(f"unknown split '{name}'; expected one of {', '.join(SPLITS)}")
+
+
+def check_contract(dataset: object, key: str) -> Dataset:
+    """What `open` of a registered class returned, if it is a dataset; pixels are not read.
+
+    Raises:
+        DatasetError: naming what is missing or wrong.
+    """
+    if not isinstance(dataset, Dataset):
+        raise DatasetError(f"dataset '{key}': open returned {type(dataset).__name__}; expected a waldbench.datasets.base.Dataset")
+    kinds = {"key": str, "task": str, "sensor": Sensor, "source": str, "fingerprint": str, "notices": list}
+    for name, kind in kinds.items():
+        value = getattr(dataset, name, None)
+        if not isinstance(value, kind) or (kind is str and not value):
+            raise DatasetError(f"dataset '{key}': its attribute {name} must be a {kind.__name__}, got {value!r}")
+    if dataset.track not in TRACKS:
+        raise DatasetError(f"dataset '{key}': its track '{dataset.track}' is unknown; expected one of {', '.join(TRACKS)}")
+    try:
+        check_name("the label of the dataset", dataset.label)
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    for name in SPLITS:
+        split = dataset.split(name)
+        if not isinstance(split, Split):
+            raise DatasetError(
+                f"dataset '{key}': split('{name}') returned {type(split).__name__}; expected a waldbench.datasets.base.Split "
+                "(an empty one where there are no such images)"
+            )
+    return dataset
 
 
 def facts(name: str, dataset: Dataset | None) -> dict[str, Any]:

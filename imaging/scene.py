@@ -20,7 +20,7 @@ class Scene:
         lms: `ms` interpolated to the guide's grid, (B, C, H, W); may overshoot the sensor's scale.
         guide: high-resolution guide, (B, G, H, W): panchromatic (G = 1) or SAR (G = 2: VV, VH).
         gt: ground truth (B, C, H, W), or None at full resolution.
-        name: one name per image, or empty.
+        name: one name per image, under which its scores are kept; or empty: a split of a dataset calls them by their places.
         mask: where clouds and their shadows lie in `ms`, (B, 1, H, W) from 0 (clear) to 1 (hidden), or None if nobody looked.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from waldbench.catalogue import Catalogue, Entry
+from waldbench.catalogue import Catalogue, Entry, Fact
 from waldbench.methods import unavailable
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Method", "MethodCard", "card", "catalogue", "create", "names", "options", "register", "supports"]
 
-catalogue = Catalogue("methods", unavailable.REASONS)
+_SETS = ((set, frozenset, list, tuple), 'a set such as {"ms"}')
+_REQUIRED: dict[str, Fact] = {"tasks": _SETS, "year": ((int,), "a year"), "paper": ((str,), "text")}
+catalogue = Catalogue("methods", unavailable.REASONS, _REQUIRED)
 
 
 def names(task: str | None = None) -> list[str]:
@@ -81,7 +83,14 @@ def create(key: str, *, sensor: Sensor, guide_bands: int | None = None, **option
         tensor([1.])
     """
     channels = sensor.guide_bands if guide_bands is None else guide_bands
-    method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
+    try:
+        method: Method = catalogue[key].load()(sensor=sensor, guide_bands=channels, **options)
+    except TypeError as error:
+        # Torch says "must be tuple of ints, but got tuple" and not which of them.
+        if "tuple" in str(error):
+            hint = "sensor.bands is the tuple of the bands' names; their number is sensor.count"
+            raise TypeError(f"{str(error).splitlines()[0]} ({hint})") from error
+        raise
     method.card = card(key)
     return method
 

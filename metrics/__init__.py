@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from waldbench.catalogue import Catalogue
+from waldbench.catalogue import Catalogue, Fact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricCard", "card", "catalogue", "compute", "names", "register"]
 
-catalogue = Catalogue("metrics")
+_TEXT = ((str,), "text")
+_REQUIRED: dict[str, Fact] = {"title": _TEXT, "direction": _TEXT, "best": ((int, float), "a number")}
+_REQUIRED |= {"convention": _TEXT, "reference": _TEXT}
+catalogue = Catalogue("metrics", required=_REQUIRED)
 
 
 def names(needs: str | None = None) -> list[str]:

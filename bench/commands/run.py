@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from waldbench.bench.results.record import Record
-    from waldbench.bench.results.store import Store
+    from waldbench.bench.results.store import Cell, Store
     from waldbench.bench.run.plan import Plan
     from waldbench.bench.run.settings import Settings
 
@@ -67,6 +68,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--layout", choices=("auto", "channels-last", "contiguous"), default="auto", help="of images in memory")
     group.add_argument("--deterministic", action="store_true", help="refuse operations that give other bits each time (GPU)")
     group.add_argument("--force", action="store_true", help="run finished cells again")
+    group.add_argument("--keep-stale", action="store_true", help="show results of other code, marked, instead of running again")
     group.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     group.add_argument("--quiet", action="store_true", help="only failures and the final table")
 
@@ -143,12 +145,50 @@ def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     if options.dry_run:
         return 0
     _make_folder(settings.results)
+    _settle(planned, store)
+    _try_out(planned, store, out, options.quiet)
     for problem in prepare(planned, settings, store, settings.threads or cores()):
         out.print(problem, soft_wrap=True, markup=False)
     records = _execute(options, planned, out)
     failed = [*planned.broken, *(record for record in records if not record.ok)]
     written = _report(options, planned, failed, store, out)
     return 1 if failed or not written else 0
+
+
+def _settle(planned: Plan, store: Store) -> None:
+    """Clear what killed runs left, write what cannot run, put earlier results back, and mark which of the kept ones are stale."""
+    from waldbench.bench.results import leftovers
+
+    leftovers.clear(store.root)
+    for cell in planned.outdated:
+        store.forget(cell)
+    for cell, record in planned.failed:
+        store.fail(cell, record)
+    for cell, folder, record in planned.restored:
+        store.restore(cell, folder, record)
+    stale = dict(planned.stale)
+    for cell in planned.done:
+        store.mark(cell, stale.get(cell, ""))
+
+
+def _try_out(planned: Plan, store: Store, out: Console, quiet: bool) -> None:
+    """Before a training, find the cells that cannot work; they become failed rows at once."""
+    from waldbench.bench.run import dry
+    from waldbench.bench.run.cell import record_failure
+    from waldbench.bench.training import distributed
+
+    if distributed.size() > 1 or not any(job.trains for job in planned.jobs):
+        return
+    started = time.monotonic()
+    found = dry.failures(planned.jobs)
+    for failure in found:
+        record = record_failure(failure.job, store, failure.reason, failure.details)
+        planned.jobs.remove(failure.job)
+        planned.failed.append((failure.job.cell, record))
+        out.print(f"  failed  {failure.job.cell}: {failure.reason}", soft_wrap=True, markup=False, highlight=False)
+    if not quiet:
+        tried = f"tried on one small image in {time.monotonic() - started:.1f} s: {len(found)} of the cells cannot work"
+        out.print(tried if found else tried.partition(":")[0], highlight=False)
 
 
 def _check_tracks(options: argparse.Namespace, planned: Plan) -> None:
@@ -219,6 +259,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         ablate=tuple(options.ablate),
         plugins=tuple(str(Path(name).resolve()) for name in options.plugin),
         force=options.force,
+        keep_stale=options.keep_stale,
     )
 
 
@@ -271,8 +312,21 @@ def _announce(out: Console, settings: Settings, planned: Plan, workers: int | No
     for label, cells in (("run", [job.cell for job in planned.jobs]), ("done before", planned.done)):
         if cells:
             out.print(f"{label}: " + ", ".join(str(cell) for cell in cells), soft_wrap=True, markup=False)
+    for cell, reason in planned.changed:
+        out.print(f"{cell}: {reason}; running again", soft_wrap=True, markup=False)
+    for cell, reason in planned.stale:
+        out.print(f"{cell}: {reason}; kept, stale", soft_wrap=True, markup=False)
+    for cell, *_ in planned.restored:
+        out.print(f"{cell}: an earlier result of the same code is put back", soft_wrap=True, markup=False)
+    if planned.unknown:
+        out.print(_unknown(planned.unknown), soft_wrap=True, markup=False)
     for cell, reason in planned.skipped:
         out.print(f"skipped: {cell}: {reason}", soft_wrap=True, markup=False)
+
+
+def _unknown(cells: list[Cell]) -> str:
+    what = str(cells[0]) if len(cells) == 1 else f"{len(cells)} results"
+    return f"unknown code: {what}: the record does not say which code made it; --force runs again"
 
 
 def _short(folder: Path) -> Path:

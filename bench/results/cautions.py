@@ -17,7 +17,7 @@ def cautions(part: pd.DataFrame) -> list[str]:
     good = part[part["status"] == "ok"]
     found = [_groups(good)] if len(good) and good["rank_group"].notna().any() else []
     few = [_few(good, split) for split in SPLITS]
-    return [sentence for sentence in (*found, *few, _one_seed(good)) if sentence]
+    return [sentence for sentence in (*found, *few, _one_seed(good), *_code(good)) if sentence]
 
 
 def letter(number: int) -> str:
@@ -66,3 +66,12 @@ def _one_seed(part: pd.DataFrame) -> str:
         return ""
     who = "One method was" if len(trained) == 1 else f"{len(trained)} methods were"
     return f"{who} trained with one seed: how much another seed would change the numbers is unknown."
+
+
+def _code(part: pd.DataFrame) -> list[str]:
+    """Rows that code made which is not today's, or which nobody knows."""
+    codes = part["code"].fillna("").astype(str) if "code" in part else pd.Series("", index=part.index)
+    stale = codes.str.contains(leaderboard.STALE, regex=False)
+    found = [f"{title} is {code}." for title, code in zip(part["title"][stale], codes[stale], strict=True)]
+    unknown = int(codes.str.contains(r"(?:^|; )unknown(?:$|;)").sum())
+    return found + ([f"Unknown code made {unknown} of these results: they may be stale."] if unknown else [])

@@ -26,11 +26,13 @@ LEADING = ["rank", "rank_group", "method", "title", "family", "task", "dataset",
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
-TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device"]
+TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device", "code"]
 INTEGERS = ("rank", "rank_group", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 STATISTICS = tuple(f"_{name}" for name in SUMMARY)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
 RANKED_BY = ("reduced_ergas_mean", "full_hqnr_mean")
+# What the column `code` says of results that are kept although their code has changed.
+STALE = "stale: "
 Cells = Sequence[tuple[Cell, Record]]
 
 
@@ -167,8 +169,15 @@ def _provenance(last: Record, shown: list[Record]) -> dict[str, Any]:
         **{name: _distinct(getattr(record, name) for record in shown) for name in ("recipe", "weights")},
         "zoo": _distinct(zoo_summary(record.zoo) for record in shown if record.zoo),
         "cpu_threads": costs[-1]["cpu_threads"],
+        "code": _distinct(_code(record) for record in shown if record.ok),
         "cuda_device": _distinct(cost["cuda_device"] for cost in costs),
     }
+
+
+def _code(record: Record) -> str:
+    """Which code made a row: its short fingerprint, "unknown", or what has changed since."""
+    stale = record.code.get("stale")
+    return f"{STALE}{stale}" if stale else record.made_with
 
 
 def zoo_summary(card: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -64,6 +66,8 @@ PARTS: dict[str, dict[str, Kind]] = {
     "timings": {"train_s": NUMBER, "evaluate_s": NUMBER},
     "training": {"curve": CURVE, "steps": COUNT, "best_step": COUNT},
     "counts": {"reduced": COUNT, "full": COUNT},
+    "code": dict.fromkeys(("method", "dataset", "engine", "evaluator", "weights", "stale"), TEXT)
+    | {"indices": FACTS, "files": FACTS},
     "zoo": {},
 }
 
@@ -87,6 +91,8 @@ class Record:
         training: steps, curve and recipe of a training.
         counts: images scored, by split.
         zoo: card of the zoo's weights, where such were used.
+        code: fingerprints of the code it was made with (method, dataset of plugins, engine, evaluator, indices, files) and sha256
+            of given weights; `stale` says what has changed since, where the user keeps it all the same. Empty: unknown code.
     """
 
     status: str
@@ -105,6 +111,7 @@ class Record:
     training: Facts = field(default_factory=dict)
     counts: Facts = field(default_factory=dict)
     zoo: Facts = field(default_factory=dict)
+    code: Facts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATES:
@@ -124,6 +131,19 @@ class Record:
         return self.status == "ok"
 
     @property
+    def made_with_known(self) -> bool:
+        """Whether the record names the code that made it."""
+        return bool(self.code.get("method"))
+
+    @property
+    def made_with(self) -> str:
+        """Short name of the code that made it; "unknown" where the record does not say."""
+        if not self.made_with_known:
+            return "unknown"
+        told = {name: value for name, value in self.code.items() if value and name not in {"stale", "files"}}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
     def scoring(self) -> Facts:
         """The rules by which the images were scored; empty where the record does not hold them."""
         rules = FACTS.check(self.protocol["content"].get("scoring"), "protocol.content.scoring")
@@ -133,7 +153,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Plain content of `record.json`."""
         content = {"schema": SCHEMA} | asdict(self)
-        return {name: value for name, value in content.items() if name not in {"zoo", "details"} or value}
+        return {name: value for name, value in content.items() if name not in {"zoo", "details", "code"} or value}
 
     @classmethod
     def from_json(cls, content: Any) -> Record:

@@ -1,6 +1,6 @@
 """The store: one folder a cell, written once, atomically; every table, figure and page is derived from it.
 
-Layout: `<root>/<protocol id>/<dataset label>/<method>/seed-<n>/` with
+Layout: `<root>/<protocol id>/<dataset label>/<method>/seed-<n>/` (`seed-<n>@<code>/`: what other code gave earlier) with
 
 - `record.json`: status, configuration, environment, data fingerprint, cost, timings (see `docs/results.md`),
 - `scores.csv`: split, image, metric, value; one row per image and index,
@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,22 +24,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from waldbench.bench.errors import UsageError
 from waldbench.bench.files import load_arrays, write_atomically
+from waldbench.bench.results import locks
 from waldbench.bench.results.record import Record, RecordError
+from waldbench.catalogue import check_name
 
 SCORE_COLUMNS = ("split", "image", "metric", "value")
 # One column more where the images have a cloud mask: the share that clouds and shadows hide.
 COVERAGE = "coverage"
+WEIGHTS = "weights.safetensors"
+# Between a cell's folder and the code that made it, in the names of what is kept as history.
+HISTORY = "@"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one dataset with one seed under one protocol."""
+    """One method on one dataset with one seed under one protocol.
+
+    Raises:
+        UsageError: if a name is not safe as the name of a folder.
+    """
 
     protocol: str
     dataset: str
     method: str
     seed: int
+
+    def __post_init__(self) -> None:
+        try:
+            for what in ("protocol", "dataset", "method"):
+                check_name(what, getattr(self, what))
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     @property
     def path(self) -> Path:
@@ -65,6 +83,18 @@ class Store:
         folder = self.folder(cell)
         return folder.with_name(f".{folder.name}.partial")
 
+    def lock(self, cell: Cell, wait: Callable[[locks.Owner], None]) -> AbstractContextManager[bool]:
+        """Hold a cell alone; see `locks.held`."""
+        return locks.held(self._lock_file(cell), wait)
+
+    def holder(self, cell: Cell) -> locks.Owner | None:
+        """Who holds a cell; None if nobody does."""
+        return locks.holder(self._lock_file(cell))
+
+    def _lock_file(self, cell: Cell) -> Path:
+        folder = self.folder(cell)
+        return folder.with_name(f".{folder.name}.lock")
+
     def read(self, cell: Cell) -> Record | None:
         """The record of a cell, or None if there is none or it cannot be read."""
         try:
@@ -72,13 +102,26 @@ class Store:
         except RecordError:
             return None
 
+    def weights(self, cell: Cell) -> Path:
+        """File of the trained weights of a cell."""
+        return self.folder(cell) / WEIGHTS
+
     def commit(self, cell: Cell, record: Record, scores: list[dict[str, Any]] | None = None) -> None:
-        """Complete the scratch folder with record and scores and rename it into place; replaces an earlier result."""
+        """Complete the scratch folder with record and scores and rename it into place.
+
+        It replaces an earlier result of the same code; one of other code is kept as history.
+
+        Raises:
+            FileNotFoundError: for a trained cell whose weights are not in the scratch folder.
+        """
         scratch, folder = self.scratch(cell), self.folder(cell)
         scratch.mkdir(parents=True, exist_ok=True)
+        if record.ok and record.weights == "trained" and not (scratch / WEIGHTS).is_file():
+            raise FileNotFoundError(f"{cell} was trained, but {scratch / WEIGHTS} is gone; run the same command again")
         if scores is not None:
             pd.DataFrame(scores, columns=_columns(scores)).to_csv(scratch / "scores.csv", index=False)
-        (scratch / "record.json").write_bytes(_encoded(record))
+        write_atomically(scratch / "record.json", _encoded(record))
+        self.retire(cell, record)
         if folder.exists():
             old = folder.with_name(f".{folder.name}.old")
             shutil.rmtree(old, ignore_errors=True)
@@ -87,9 +130,12 @@ class Store:
             shutil.rmtree(old)
         else:
             os.replace(scratch, folder)
+        if record.weights is None and cell.seed == 0:
+            self._forget_failures(cell)
 
     def fail(self, cell: Cell, record: Record) -> None:
-        """Write a failed record beside what the scratch folder keeps for a later resume; an earlier success stays."""
+        """Write a failed record beside what the scratch folder keeps for a later resume; a success of the same code stays."""
+        self.retire(cell, record)
         earlier = self.read(cell)
         if earlier is not None and earlier.ok:
             return
@@ -97,22 +143,72 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "record.json", _encoded(record))
 
+    def retire(self, cell: Cell, new: Record) -> None:
+        """Keep a finished cell as history, `seed-<n>@<code>`, where `new` is made by other code."""
+        earlier = self.read(cell)
+        if earlier is None or not earlier.ok or new.made_with == "unknown" or earlier.made_with == new.made_with:
+            return
+        folder = self.folder(cell)
+        history = folder.with_name(f"{folder.name}{HISTORY}{earlier.made_with}")
+        shutil.rmtree(history, ignore_errors=True)
+        os.replace(folder, history)
+
+    def history(self, cell: Cell) -> Iterator[tuple[Path, Record]]:
+        """Folder and record of what other code gave for a cell."""
+        folder = self.folder(cell)
+        for path in sorted(folder.parent.glob(f"{folder.name}{HISTORY}*")):
+            try:
+                record = _read(path / "record.json")
+            except RecordError:
+                continue
+            if record is not None and record.ok:
+                yield path, record
+
+    def restore(self, cell: Cell, history: Path, record: Record) -> None:
+        """Put an earlier result back, whose code is today's again."""
+        self.retire(cell, record)
+        folder = self.folder(cell)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(history, folder)
+
+    def mark(self, cell: Cell, stale: str) -> None:
+        """Note in a record what of its code has changed since; empty: nothing."""
+        record = self.read(cell)
+        if record is not None and record.code.get("stale", "") != stale:
+            record.code = record.code | {"stale": stale}
+            write_atomically(self.folder(cell) / "record.json", _encoded(record))
+
+    def forget(self, cell: Cell) -> None:
+        """Remove a failed record; a success stays."""
+        record = self.read(cell)
+        if record is not None and not record.ok:
+            shutil.rmtree(self.folder(cell), ignore_errors=True)
+
+    def _forget_failures(self, cell: Cell) -> None:
+        """A method without weights has one cell; failures under other seeds tell of a time when it could not be built."""
+        for path in self.folder(cell).parent.glob("seed-*"):
+            seed = path.name.removeprefix("seed-")
+            if seed.isdecimal() and int(seed) != cell.seed:
+                self.forget(Cell(cell.protocol, cell.dataset, cell.method, int(seed)))
+
     def cells(self) -> Iterator[tuple[Cell, Record]]:
         """Every cell with a sound record, in path order; of any other, `problems` tells in one line why it is left out."""
         self.problems = []
         for path in sorted(self.root.glob("*/*/*/seed-*/record.json")):
             folder = path.parent.relative_to(self.root)
             protocol, dataset, method, seed = folder.parts
-            number = seed.removeprefix("seed-")
+            number, mark, _ = seed.removeprefix("seed-").partition(HISTORY)
+            if mark:
+                continue
             try:
                 if not number.isdecimal():
                     raise RecordError("expected a folder seed-<number>")
-                record = _read(path)
-            except RecordError as error:
+                cell, record = Cell(protocol, dataset, method, int(number)), _read(path)
+            except (RecordError, UsageError) as error:
                 self.problems.append(f"cell {folder.as_posix()}: record.json: {error}; left out")
                 continue
             if record is not None:
-                yield Cell(protocol, dataset, method, int(number)), record
+                yield cell, record
 
     def scores(self, cell: Cell) -> pd.DataFrame:
         """Long scores of a cell: split, image, metric, value; empty where the cell failed."""

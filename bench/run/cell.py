@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waldbench.bench.errors import DistributedError, TrainingDivergedError, TrainingInterruptedError, UsageError
 from waldbench.bench.files import save_arrays
+from waldbench.bench.results.locks import Owner
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Store
+from waldbench.bench.run import fingerprints
 from waldbench.bench.run.job import Job, Report
 
 if TYPE_CHECKING:
@@ -30,6 +33,19 @@ def run(job: Job, report: Report) -> Record:
             the scratch folder keeps the checkpoint.
     """
     store = Store(Path(job.results))
+
+    def wait(owner: Owner) -> None:
+        report({"notice": f"held by {owner}; waiting for it"})
+
+    with store.lock(job.cell, wait) as waited:
+        found = store.read(job.cell) if waited and not job.force else None
+        if found is not None and fingerprints.is_today(found, job):
+            report({"notice": "finished by the other run meanwhile"})
+            return found
+        return _run_alone(job, store, report)
+
+
+def _run_alone(job: Job, store: Store, report: Report) -> Record:
     try:
         return _run(job, store, report)
     except (TrainingInterruptedError, BrokenPipeError):
@@ -56,15 +72,16 @@ def join(job: Job) -> None:
     """Train along with the process that runs a cell."""
     from waldbench.bench.training.loop import train
 
-    method, dataset, device = _prepare(job)
+    method, dataset, device = prepare(job)
     scratch = Store(Path(job.results)).scratch(job.cell)
+    code = fingerprints.training_of(job.made_with)
     try:
-        train(method, dataset, job.protocol, job.seed, device, scratch, lambda _event: None, job.execution)
+        train(method, dataset, job.protocol, job.seed, device, scratch, lambda _event: None, job.execution, code)
     except (TrainingDivergedError, UsageError):  # the leader found out too, and records it
         return
 
 
-def _prepare(job: Job) -> tuple[Method, Dataset, torch.device]:
+def prepare(job: Job) -> tuple[Method, Dataset, torch.device]:
     """The network with the initial weights of the seed, what it trains on, and where."""
     import torch
 
@@ -92,23 +109,21 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     from waldbench.bench.cost import summary
     from waldbench.bench.run import evaluation
 
-    method, dataset, device = _prepare(job)
+    method, dataset, device = prepare(job)
+    job = _as_loaded(job, dataset)
     scratch = store.scratch(job.cell)
     scratch.mkdir(parents=True, exist_ok=True)
     record = new_record(job, "ok", environment=environment.describe(device))
-    report({"phase": "cost"})
-    record.cost = summary.measure(method, device)
+    if not job.rescores:
+        store.retire(job.cell, record)
+        report({"phase": "cost"})
+        record.cost = summary.measure(method, device)
     record.timings["train_s"] = None
-    if job.card:
-        from waldbench.bench import zoo
-
-        record.zoo = zoo.load(method, Path(job.card), dataset)
-        record.recipe = record.zoo["recipe"]
-    elif job.weights:
-        from waldbench.bench.weights import load_weights
-
-        for note in load_weights(method, Path(job.weights)):
-            report({"notice": note})
+    if job.rescores:
+        _keep_training(job, method, store, record, device)
+    elif job.card or job.weights:
+        record.zoo = given_weights(job, method, dataset, report)
+        record.recipe = record.zoo.get("recipe")
     elif job.trains:
         record.training, record.timings["train_s"] = _train(job, method, dataset, device, scratch, report)
     report({"phase": "evaluate"})
@@ -122,6 +137,49 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     return record
 
 
+def given_weights(job: Job, method: Method, dataset: Dataset, report: Report = lambda _event: None) -> dict[str, Any]:
+    """Load the weights that the job names, if any; returns the card of the zoo's."""
+    from waldbench.bench import zoo
+    from waldbench.bench.weights import load_weights
+
+    if job.card:
+        return zoo.load(method, Path(job.card), dataset)
+    if job.weights:
+        for note in load_weights(method, Path(job.weights)):
+            report({"notice": note})
+    return {}
+
+
+def _as_loaded(job: Job, dataset: Dataset) -> Job:
+    """The job with the fingerprints of the plugins that this process has loaded, which may have been edited since the planning.
+
+    Raises:
+        UsageError: if the file of weights has changed.
+    """
+    if job.weights and fingerprints.sha256_of(Path(job.weights)) != job.made_with.get("weights"):
+        raise UsageError(f"weights {job.weights} have changed since the run was planned; run the same command again")
+    scoring = job.protocol.scoring[dataset.track]
+    if not fingerprints.is_foreign(job.method, job.dataset, [*scoring.reduced, *scoring.full]):
+        return job
+    arguments = (job.method, job.arguments, job.ablate, job.dataset, job.protocol, dataset.track, job.trains)
+    return replace(job, made_with=job.made_with | fingerprints.describe(*arguments))
+
+
+def _keep_training(job: Job, method: Method, store: Store, record: Record, device: torch.device) -> None:
+    """Take weights, curve and cost of the earlier result of the cell, whose images are scored again."""
+    from waldbench.bench.training.step import lay_out
+    from waldbench.bench.weights import load_weights
+
+    earlier = store.read(job.cell)
+    if earlier is None:
+        raise FileNotFoundError(f"{job.cell}: the result to be scored again is gone; run the same command again")
+    load_weights(method, store.weights(job.cell))
+    lay_out(method, job.execution.memory_format(device, job.protocol.precision))
+    shutil.copytree(store.folder(job.cell), store.scratch(job.cell), dirs_exist_ok=True)
+    record.training, record.cost = earlier.training, earlier.cost
+    record.timings["train_s"] = earlier.timings["train_s"]
+
+
 def _train(
     job: Job, method: Method, dataset: Dataset, device: torch.device, scratch: Path, report: Report
 ) -> tuple[dict[str, Any], float]:
@@ -133,7 +191,8 @@ def _train(
 
     rules = job.protocol
     with together(job):
-        progress = train(method, dataset, rules, job.seed, device, scratch, report, job.execution)
+        code = fingerprints.training_of(job.made_with)
+        progress = train(method, dataset, rules, job.seed, device, scratch, report, job.execution, code)
     content = encode(method.state_dict(), {"method": job.method, "protocol": rules.id})
     (scratch / "weights.safetensors").write_bytes(content)
     best = next(point for point in progress.curve if point["step"] == progress.best_step)
@@ -169,5 +228,6 @@ def new_record(job: Job, status: str, **facts: Any) -> Record:
         seed=job.seed,
         recipe=rules.recipe if job.trains else None,
         weights="zoo" if job.card else job.weights or ("trained" if job.trains else None),
+        code=job.made_with,
         **facts,
     )

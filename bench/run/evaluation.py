@@ -84,6 +84,7 @@ def score(fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protoco
     """Long score rows of one batch; with the share of clouds and shadows where the scene has a mask."""
     rules = protocol.scoring[dataset.track]
     border = rules.border if split == "reduced" else 0
+    names = scene.name or tuple(map(str, range(len(scene))))
     rows = []
     known: dict[str, torch.Tensor] = {}
     for key in rules.keys(split):
@@ -93,12 +94,12 @@ def score(fused: torch.Tensor, scene: Scene, dataset: Dataset, protocol: Protoco
             values = metrics.compute(key, fused, scene, sensor=dataset.sensor, border=border, **options)
         known[key] = values
         regional = "mask" in metrics.card(key).needs
-        for image, value in zip(scene.name, values.tolist(), strict=True):
+        for image, value in zip(names, values.tolist(), strict=True):
             if regional and math.isnan(value):
                 continue  # an image without that region says nothing about it, for no method
             rows.append({"split": split, "image": image, "metric": key, "value": value if math.isfinite(value) else None})
     if scene.mask is not None:
-        shares = dict(zip(scene.name, coverage(scene.mask).tolist(), strict=True))
+        shares = dict(zip(names, coverage(scene.mask).tolist(), strict=True))
         rows = [row | {"coverage": round(shares[str(row["image"])], 6)} for row in rows]
     return rows
 

@@ -35,6 +35,9 @@ class Job:
         threads: of torch on the CPU; None: torch's own choice.
         plugins: Python files with more methods, indices and datasets.
         code: `environment.code()` of the process that planned the run.
+        made_with: fingerprints of the code that the cell is made with, see `fingerprints.describe`.
+        rescores: whether a training is kept and its images are only fused and scored again.
+        force: whether a result that another run finished meanwhile is made again.
     """
 
     cell: Cell
@@ -55,3 +58,6 @@ class Job:
     threads: int | None = None
     plugins: tuple[str, ...] = field(default=())
     code: str = ""
+    made_with: dict[str, Any] = field(default_factory=dict)
+    rescores: bool = False
+    force: bool = False

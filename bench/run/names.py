@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from waldbench import methods
 from waldbench.bench.errors import UsageError
+from waldbench.bench.run.fingerprints import sha256_of
 
 # Between key and options in the names of cells, which are folders too.
 MARK = "~"
@@ -44,3 +46,9 @@ def parse(name: str) -> tuple[str, dict[str, Any]]:
     """Key and constructor options of a canonical name."""
     key, _, text = name.partition(MARK)
     return key, {part.partition("=")[0]: yaml.safe_load(part.partition("=")[2]) for part in text.split(",") if part}
+
+
+def of_weights(path: Path) -> str:
+    """What stands behind the key of a method that is evaluated with a file of weights: the file's name, and its content."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip(".-")[:60] or "weights"
+    return f"{stem}-{sha256_of(path)[:8]}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from waldbench.bench import environment, zoo
 from waldbench.bench.protocol import Protocol
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Cell, Store
-from waldbench.bench.run import names
-from waldbench.bench.run.cell import record_failure
+from waldbench.bench.run import dry, fingerprints, names
+from waldbench.bench.run.cell import new_record
 from waldbench.bench.run.job import Job
 from waldbench.bench.run.settings import Settings
+from waldbench.catalogue import UnknownNameError
 from waldbench.datasets.base import Dataset, DatasetError, DatasetNotFoundError, facts
 from waldbench.imaging import tracks
 
@@ -30,9 +33,23 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     done: list[Cell] = field(default_factory=list)
     skipped: list[tuple[Cell, str]] = field(default_factory=list)
-    broken: list[Record] = field(default_factory=list)
+    failed: list[tuple[Cell, Record]] = field(default_factory=list)
+    # Failures of a time when a dataset could not be opened; they tell nothing about the methods.
+    outdated: list[Cell] = field(default_factory=list)
+    # Finished before with other code: what has changed, for each cell that runs again or is kept all the same.
+    changed: list[tuple[Cell, str]] = field(default_factory=list)
+    stale: list[tuple[Cell, str]] = field(default_factory=list)
+    # Finished before by code that the record does not name.
+    unknown: list[Cell] = field(default_factory=list)
+    # What earlier results say that have to be put back, as their code is today's again.
+    restored: list[tuple[Cell, Path, Record]] = field(default_factory=list)
     opened: dict[str, Dataset] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+
+    @property
+    def broken(self) -> list[Record]:
+        """Records of what cannot be run."""
+        return [record for _, record in self.failed]
 
     @property
     def cells(self) -> list[Cell]:
@@ -65,8 +82,18 @@ def plan(settings: Settings, store: Store) -> Plan:
         except DatasetNotFoundError:
             raise
         except DatasetError as error:
-            result.broken += [_broken(settings, key, name, options, str(error), store) for key in settings.methods]
+            for key in settings.methods:
+                result.failed += _broken(settings, key, name, options, str(error))
             continue
+        except UnknownNameError:
+            raise
+        except Exception as error:  # of a plugin
+            reason = f"dataset '{name}': {type(error).__name__}: {error}".split("\n")[0]
+            for key in settings.methods:
+                result.failed += _broken(settings, key, name, options, reason, details=traceback.format_exc())
+            continue
+        result.outdated += _failures_unopened(settings, name, store)
+        dry.check_indices(settings.protocol.on(dataset.track), dataset.track)
         result.opened[name] = dataset
         result.notices += [f"{dataset.label}: {notice}" for notice in dataset.notices]
         for key in settings.methods:
@@ -84,18 +111,46 @@ def _plan_method(
         trainable = method is not None and method.trainable
         card = zoo.find(settings.zoo, base, dataset) if settings.zoo and trainable and not arguments else None
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        result.broken.append(_broken(settings, key, name, options, reason, store, dataset))
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        result.failed += _broken(settings, key, name, options, reason, dataset, traceback.format_exc())
         return
     if reason is None and trainable:
         reason = _without_weights(settings, key, dataset, card, getattr(method, "recipe", None))
     for cell in _cells(settings, key, dataset, trainable):
         if reason is not None:
             result.skipped.append((cell, reason))
-        elif not settings.force and _finished(store.read(cell), dataset, card):
-            result.done.append(cell)
         else:
-            result.jobs.append(_job(settings, cell, name, options, dataset, trainable, card))
+            _plan_cell(result, settings, store, _job(settings, cell, name, options, dataset, trainable, card))
+
+
+def _plan_cell(result: Plan, settings: Settings, store: Store, job: Job) -> None:
+    """Run the cell, unless today's code has finished it before."""
+    cell, record = job.cell, store.read(job.cell)
+    if settings.force or record is None or not fingerprints.same_data(record, job):
+        result.jobs.append(job)
+        return
+    if not record.made_with_known:
+        result.unknown.append(cell)
+        result.done.append(cell)
+        return
+    change = fingerprints.change(record.code, job.made_with)
+    lost = job.trains and not store.weights(cell).is_file()
+    if change is None and not lost:
+        result.done.append(cell)
+        return
+    back = None if lost else next((item for item in store.history(cell) if fingerprints.is_today(item[1], job)), None)
+    if change is None:
+        result.changed.append((cell, "its weights are missing"))
+        result.jobs.append(job)
+    elif back is not None:
+        result.restored.append((cell, *back))
+        result.done.append(cell)
+    elif settings.keep_stale:
+        result.stale.append((cell, f"{change.text} changed since"))
+        result.done.append(cell)
+    else:
+        result.changed.append((cell, f"{change.text} changed since"))
+        result.jobs.append(replace(job, rescores=job.trains and change.scores_only and not lost))
 
 
 def _without_weights(settings: Settings, key: str, dataset: Dataset, card: Path | None, recipe: Any) -> str | None:
@@ -119,17 +174,40 @@ def _cells(settings: Settings, key: str, dataset: Dataset, trainable: bool) -> l
     if settings.zoo:
         return [Cell(rules, label, f"{key}@zoo", 0)]
     if settings.weights:
-        return [Cell(rules, label, f"{key}@{Path(settings.weights).stem}", 0)]
-    names = [key, key + NO_GUIDE] if "guide" in settings.ablate else [key]
-    return [Cell(rules, label, name, seed) for name in names for seed in settings.seeds]
+        return [Cell(rules, label, f"{key}@{names.of_weights(Path(settings.weights))}", 0)]
+    keys = [key, key + NO_GUIDE] if "guide" in settings.ablate else [key]
+    return [Cell(rules, label, name, seed) for name in keys for seed in settings.seeds]
 
 
 def _broken(
-    settings: Settings, key: str, name: str, options: dict[str, Any], reason: str, store: Store, dataset: Dataset | None = None
-) -> Record:
-    label = dataset.label if dataset else re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(name).stem if ":" in name else name)
-    cell = Cell(_rules(settings, dataset).id, label, key, 0)
-    return record_failure(_job(settings, cell, name, options, dataset, False), store, reason)
+    settings: Settings,
+    key: str,
+    name: str,
+    options: dict[str, Any],
+    reason: str,
+    dataset: Dataset | None = None,
+    details: str = "",
+) -> list[tuple[Cell, Record]]:
+    """Failed records of a method under every seed that was asked; whether it trains is not known."""
+    records = []
+    for seed in settings.seeds:
+        cell = Cell(_rules(settings, dataset).id, dataset.label if dataset else _label(name), key, seed)
+        job = _job(settings, cell, name, options, dataset, False)
+        records.append((cell, new_record(job, "failed", reason=reason, details=details)))
+    return records
+
+
+def _label(name: str) -> str:
+    """Folder of the failed cells of a dataset that could not be opened."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(name).stem if ":" in name else name).lstrip(".-") or "scene"
+
+
+def _failures_unopened(settings: Settings, name: str, store: Store) -> Iterator[Cell]:
+    for key in settings.methods:
+        for path in (store.root / settings.protocol.id / _label(name) / key).glob("seed-*"):
+            seed = path.name.removeprefix("seed-")
+            if seed.isdecimal():
+                yield Cell(settings.protocol.id, _label(name), key, int(seed))
 
 
 def _rules(settings: Settings, dataset: Dataset | None) -> Protocol:
@@ -146,18 +224,25 @@ def _job(
     card: Path | None = None,
 ) -> Job:
     method, arguments = names.parse(cell.method.partition("@")[0].removesuffix(NO_GUIDE))
+    ablate = "guide" if cell.method.endswith(NO_GUIDE) else None
+    trains, rules = trainable and not settings.weights and not card, _rules(settings, dataset)
+    made_with: dict[str, Any] = {}
+    if dataset is not None:
+        made_with = fingerprints.describe(method, arguments, ablate, name, rules, dataset.track, trains)
+        if trainable and settings.weights:
+            made_with["weights"] = fingerprints.sha256_of(Path(settings.weights))
     return Job(
         cell=cell,
         results=str(settings.results),
-        protocol=_rules(settings, dataset),
+        protocol=rules,
         dataset=name,
         dataset_options=options,
         facts=facts(name, dataset),
         method=method,
         arguments=arguments,
-        ablate="guide" if cell.method.endswith(NO_GUIDE) else None,
+        ablate=ablate,
         seed=cell.seed,
-        trains=trainable and not settings.weights and not card,
+        trains=trains,
         weights=settings.weights if trainable else None,
         card=str(card) if card else None,
         device=settings.device,
@@ -165,10 +250,6 @@ def _job(
         threads=settings.threads,
         plugins=settings.plugins,
         code=environment.code(),
+        made_with=made_with,
+        force=settings.force,
     )
-
-
-def _finished(record: Record | None, dataset: Dataset, card: Path | None) -> bool:
-    if record is None or not record.ok or record.dataset["fingerprint"] != dataset.fingerprint:
-        return False
-    return card is None or record.zoo.get("sha256") == zoo.read(card)["sha256"]

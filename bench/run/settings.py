@@ -35,6 +35,7 @@ class Settings:
     threads: int | None = None
     plugins: tuple[str, ...] = ()
     force: bool = False
+    keep_stale: bool = False
     track: str | None = None
     ablate: tuple[str, ...] = ()
 

@@ -47,5 +47,5 @@ def read(path: Path, identity: State) -> tuple[State | None, str | None]:
     except Exception as error:  # torn by a full disk or a crash: start again, as if there were none
         return None, f"checkpoint {path} cannot be read ({error}); training starts again"
     if content["identity"] != identity:
-        return None, "checkpoint belongs to other data or settings; training starts again"
+        return None, "checkpoint belongs to other code, data or settings; training starts again"
     return content, None

@@ -41,6 +41,7 @@ def train(
     scratch: Path,
     report: Report,
     execution: Execution | None = None,
+    code: str = "",
 ) -> Progress:
     """Train `method` in place and leave it with the weights of its best validation.
 
@@ -53,6 +54,7 @@ def train(
         scratch: folder for `checkpoint.pt` and `tensorboard/`; a checkpoint found there is resumed.
         report: called with a dictionary (step, steps, epoch, loss, ergas, sam) as the training goes on.
         execution: compilation, memory layout, determinism.
+        code: fingerprint of the network's and the training's source; a checkpoint of other code is never resumed.
 
     Raises:
         TrainingInterruptedError: on Ctrl-C, after a checkpoint.
@@ -61,7 +63,7 @@ def train(
     """
     execution = execution or Execution()
     with deterministic(execution.deterministic):
-        return _Trainer(method, dataset, protocol, seed, device, scratch, report, execution).run()
+        return _Trainer(method, dataset, protocol, seed, device, scratch, report, execution, code).run()
 
 
 class _Trainer:
@@ -75,6 +77,7 @@ class _Trainer:
         scratch: Path,
         report: Report,
         execution: Execution,
+        code: str,
     ) -> None:
         self.method, self.dataset, self.protocol, self.report = method, dataset, protocol, report
         self.stepper = Stepper(method, dataset, protocol, seed, device, execution)
@@ -84,6 +87,7 @@ class _Trainer:
         self.steps = self.stepper.schedule.steps
         self.path, self.log_folder = scratch / "checkpoint.pt", scratch / "tensorboard"
         self.identity = {"data": dataset.fingerprint, "seed": seed, "steps": self.steps, "device": device.type}
+        self.identity["code"] = code
         self.identity["recipe"] = repr(self.stepper.schedule.recipe)
         self.progress = Progress()
 

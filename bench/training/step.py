@@ -36,6 +36,13 @@ class _Objective(nn.Module):
         return self.schedule.recipe.criterion(fused / scale, gt / scale, self.method.loss_margin)
 
 
+def lay_out(method: Method, layout: torch.memory_format) -> None:
+    """Put the weights of convolutions into a memory layout, on which the last bits of their output depend."""
+    for parameter in method.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+
+
 class Stepper:
     """Network, optimiser and batches of one training.
 
@@ -58,9 +65,7 @@ class Stepper:
         part, size = (self.fabric.global_rank, self.fabric.world_size), self.schedule.recipe.batch
         self.batches = Batches(split, protocol, seed, dataset.sensor.ratio, size, part, pin=device.type == "cuda")
         self.layout = execution.memory_format(device, protocol.precision)
-        for parameter in method.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=self.layout)
+        lay_out(method, self.layout)
         objective: nn.Module = _Objective(method, self.schedule)
         if execution.compile:
             objective.compile()

@@ -89,6 +89,7 @@ def _record(cell: Cell, **facts):
         "seed": cell.seed,
         "recipe": None,
         "weights": None,
+        "code": {"method": "0123456789ab", "evaluator": "ab0123456789"},
     }
     for name, value in facts.items():
         record[name] = record.get(name, {}) | value if isinstance(value, dict) and value else value

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from waldbench.bench.errors import TrainingInterruptedError
 from waldbench.bench.results.record import Record
-from waldbench.bench.results.store import Store
+from waldbench.bench.results.store import Cell, Store
 from waldbench.bench.run.cell import record_failure, run
 from waldbench.bench.run.executors import InterruptedRunError, Listener, Resources
 from waldbench.bench.run.job import Job
@@ -41,13 +41,13 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
     Raises:
         InterruptedRunError: on Ctrl-C, after the running cells have stopped.
     """
-    context = _context()
-    waiting, running, records = list(jobs), Running(), list[Record]()
+    processes = context()
+    waiting, running, records, told = list(jobs), Running(), list[Record](), set[Cell]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                job = waiting.pop(0)
-                receiver, process = _start(context, job)
+                job = _next(waiting, told, listen)
+                receiver, process = _start(processes, job)
                 running[receiver] = (job, process)
             for ready in multiprocessing.connection.wait(list(running), timeout=1.0):
                 assert isinstance(ready, Connection)
@@ -60,22 +60,35 @@ def run_local(jobs: Sequence[Job], listen: Listener, workers: int = 1) -> list[R
     return records
 
 
+def _next(waiting: list[Job], told: set[Cell], listen: Listener) -> Job:
+    """Take the first job whose cell no other run holds; where all are held, the first, which then waits."""
+    for number, job in enumerate(waiting):
+        owner = Store(Path(job.results)).holder(job.cell)
+        if owner is None:
+            return waiting.pop(number)
+        if job.cell not in told and number + 1 < len(waiting):
+            told.add(job.cell)
+            listen(job, {"notice": f"held by {owner}; going on with others"})
+    return waiting.pop(0)
+
+
 def warm_up() -> None:
     """Start the process that cells are forked from, so that it imports torch while the run is being planned."""
-    _context()
+    context()
 
 
-def _context() -> BaseContext:
+def context() -> BaseContext:
+    """How processes are started: forked from a server, or spawned where there is no such server."""
     # A spinning barrier makes several threads slower than one wherever another program wants a core (measured: 3 to 8 times).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux":
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["waldbench.bench.run.preload"])
+        forked = multiprocessing.get_context("forkserver")
+        forked.set_forkserver_preload(["waldbench.bench.run.preload"])
         from multiprocessing.forkserver import ensure_running
 
         with _own_path():
             ensure_running()
-        return context
+        return forked
     return multiprocessing.get_context("spawn")
 
 
@@ -129,13 +142,17 @@ def _receive(ready: Connection, running: Running, listen: Listener) -> Record | 
 
 
 def _crashed(job: Job, code: int) -> Record:
+    return record_failure(job, Store(Path(job.results)), reason_of(code))
+
+
+def reason_of(code: int) -> str:
+    """What the exit code of a process tells. Raises KeyboardInterrupt if that was Ctrl-C."""
     if code == 130:
         raise KeyboardInterrupt
-    reason = f"the process ended with exit code {code}"
-    if code < 0:
-        name = signal.Signals(-code).name
-        reason = f"the process was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return record_failure(job, Store(Path(job.results)), reason)
+    if code >= 0:
+        return f"the process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"the process was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 def _stop(processes: list[BaseProcess]) -> None:
