@@ -28,7 +28,7 @@ PACKAGES = ("bench", "catalogue", "datasets", "imaging", "methods", "metrics")
 
 
 class UnknownNameError(LookupError):
-    """A key that is not in the catalogue; the message names the nearest keys."""
+    """A key that is not in the registry; the message names the nearest keys."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
@@ -36,7 +36,7 @@ class UnknownNameError(LookupError):
 
 
 class UnavailableError(UnknownNameError):
-    """A key of something published that is not in the catalogue, for a reason."""
+    """A key of something published that is not in the registry; the message says why."""
 
     def __init__(self, name: str, reason: str) -> None:
         LookupError.__init__(self, f"'{name}' is not available: {reason}")
@@ -64,7 +64,7 @@ class Entry:
 
 
 class Catalogue:
-    """The entries of one package, its entry points and its plugin files, by key.
+    """The registry of one package: the entries of its files, entry points and plugin files, by key.
 
     Args:
         package: "methods", "metrics" or "datasets".
