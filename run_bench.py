@@ -1,4 +1,4 @@
-"""Run waldbench from a checkout: `python run_bench.py --methods cf2n fusionnet --dataset wv3`."""
+"""The command line: `python run_bench.py --methods cf2n fusionnet --dataset wv3`."""
 
 from waldbench.bench.cli import main
 

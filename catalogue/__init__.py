@@ -25,7 +25,7 @@ __all__ += ["check_name", "is_own", "read_entries"]
 
 
 class UnknownNameError(LookupError):
-    """A key that is not in the catalogue; the message names the nearest keys."""
+    """A key that is not in the registry; the message names the nearest keys."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
@@ -33,14 +33,14 @@ class UnknownNameError(LookupError):
 
 
 class UnavailableError(UnknownNameError):
-    """A key of something published that is not in the catalogue, for a reason."""
+    """A key of something published that is not in the registry; the message says why."""
 
     def __init__(self, name: str, reason: str) -> None:
         LookupError.__init__(self, f"'{name}' is not available: {reason}")
 
 
 class Catalogue:
-    """The entries of one package, its entry points and its plugin files, by key.
+    """The registry of one package: the entries of its files, entry points and plugin files, by key.
 
     Args:
         package: "methods", "metrics" or "datasets".

@@ -4,7 +4,7 @@
     python examples/rank_agreement.py results/leaderboard.csv
 
 The published numbers (means over the 20 reduced-resolution test images of PanCollection) stand with their source in
-published_wv3.csv. They are nobody's target here: the simulated twin is another world, and a short training another race.
+published_wv3.csv. They are no target here: the simulated twin shows other images, and its networks train for a short time only.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def covered(mask: Tensor) -> Tensor:
 
 
 def coverage(mask: Tensor) -> Tensor:
-    """Share of covered pixels of every image of a mask (B, 1, H, W), (B,) float64 from 0 to 1."""
+    """Cloud coverage of every image of a mask (B, 1, H, W): its share of covered pixels, (B,) float64 from 0 to 1."""
     return covered(mask).double().mean((1, 2, 3))
 
 

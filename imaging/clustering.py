@@ -20,7 +20,7 @@ def kmeans(features: Tensor, count: int, rounds: int = 100) -> Tensor:
     Args:
         features: (B, F, N), one column a pixel.
         count: number of clusters K.
-        rounds: at most so many Lloyd iterations; they stop when no pixel changes its cluster.
+        rounds: largest number of Lloyd iterations; they stop when no pixel changes its cluster.
 
     Returns:
         centres (B, K, F) float64. A cluster that loses all its pixels keeps its centre.

@@ -49,7 +49,7 @@ SPECTROMETERS = {
     "prisma": Spectrometer("PRISMA", evenly(400.0, 2505.0, 230), f"230 bands, 400-2505 nm, {EVEN}"),
     "samson": Spectrometer("SAMSON", evenly(401.0, 889.0, 156), f"156 bands, 401-889 nm, {EVEN}"),
 }
-# Words in the names of well-known cubes, and the instrument that took them.
+# Parts of the names of well-known cubes, and the instrument that took them.
 KNOWN_AS = {"jasper": "aviris", "cuprite": "aviris", "pines": "aviris", "salinas": "aviris", "urban": "hydice", "wdc": "hydice"}
 KNOWN_AS |= {"dc": "hydice", "pavia": "rosis", "paviau": "rosis", "botswana": "hyperion"}
 

@@ -1,4 +1,4 @@
-"""Scene: the one type that all rooms share."""
+"""Scene: the one type that datasets, methods, metrics and the harness share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Scene:
         guide: high-resolution guide, (B, G, H, W): panchromatic (G = 1) or SAR (G = 2: VV, VH).
         gt: ground truth (B, C, H, W), or None at full resolution.
         name: one name per image, under which its scores are kept; or empty: a split of a dataset calls them by their places.
-        mask: where clouds and their shadows lie in `ms`, (B, 1, H, W) from 0 (clear) to 1 (hidden), or None if nobody looked.
+        mask: where clouds and their shadows lie in `ms`, (B, 1, H, W) from 0 (clear) to 1 (hidden), or None if unknown.
 
     Raises:
         ValueError: if shapes, types or devices do not fit together.

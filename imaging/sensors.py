@@ -103,9 +103,9 @@ def hyperspectral_sensor(
     Args:
         key: registry key.
         title: name for the reader.
-        centres: of the bands in nm.
-        widths: of the bands in nm.
-        ratio: guide sides over cube sides.
+        centres: centre wavelength of every band in nm.
+        widths: width of every band in nm.
+        ratio: resolution ratio, sides of the guide over sides of the cube.
         bits: bit depth of the digital numbers.
         pan: spectral range of the guide in nm.
         pan_mtf: gain of the guide at Nyquist; the hyperspectral toolbox takes 0.2 for PRISMA and else 0.15.

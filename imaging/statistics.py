@@ -1,4 +1,4 @@
-"""Image statistics: the verbs in which component substitution and multiresolution methods are written.
+"""Image statistics: the operations that component substitution and multiresolution methods are made of.
 
 Images are (B, C, H, W); a statistic is taken per image and band and returned as (B, C, 1, 1), so that it broadcasts. An
 image of one band broadcasts against one of many. Variances divide by n - 1. Sums run in float64 where single precision

@@ -54,10 +54,10 @@ def fuse(
         guide: (G, H, W), H and W being h and w times one integer.
         write: called with the first row and the fused rows (C, rows, W); a later call for the same rows corrects the earlier.
         margin: low-resolution rows beside a strip on which its fused rows depend.
-        rows: low-resolution rows of a strip; None: so many that a strip is small beside the memory.
-        interpolation: how `lms` is made: "interp23" as everywhere, or "cubic", which is faster and other products use.
+        rows: low-resolution rows of a strip; None: chosen from the sizes of the images.
+        interpolation: kernel that makes `lms`: "interp23", as everywhere else, or "cubic", which is faster.
         device: where the strips are fused.
-        dtype: type in which they are fused.
+        dtype: floating-point type in which the strips are fused.
 
     Returns:
         How many times the scene was passed: once, and once more for each level of statistics that build on one another.

@@ -19,7 +19,7 @@ def degrade(ms: Tensor, pan: Tensor, sensor: Sensor) -> tuple[Tensor, Tensor]:
     Args:
         ms: multispectral image (B, C, h, w), h and w multiples of r; it becomes the ground truth.
         pan: guide (B, G, r h, r w).
-        sensor: its MTF blurs `ms`, its ratio is r.
+        sensor: sensor of the images; its MTF blurs `ms`, its ratio is r.
 
     Returns:
         ms blurred by the MTF and decimated with the field's phase, (B, C, h / r, w / r), and the guide resized by

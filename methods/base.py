@@ -19,7 +19,7 @@ T = TypeVar("T")
 def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
     """Mark a Method class as a plugin.
 
-    The arguments are literals that the catalogue reads from the file without running it: an optional key (default: the file's
+    The arguments are literals that the registry reads from the file without running it: an optional key (default: the file's
     name), tasks, year, paper (required), title, doi, licence, family, faithful, inferred.
     """
     return lambda cls: cls
@@ -29,14 +29,14 @@ def nothing_to_sharpen(key: str, sensor: Sensor) -> str | None:
     """Why a method that interpolates or adds spatial detail has nothing to do on this sensor; None if it has."""
     if sensor.ratio > 1:
         return None
-    return f"{key} is about detail that ms lacks; the images of {sensor.title} have one resolution"
+    return f"{key} adds the detail that ms lacks; ms and guide of {sensor.title} have the same resolution"
 
 
 def nothing_to_fill(key: str, sensor: Sensor) -> str | None:
     """Why a method for images under clouds has nothing to do on this sensor; None if it has."""
     if sensor.ratio == 1:
         return None
-    return f"{key} is about what clouds hide; the images of {sensor.title} are to be sharpened"
+    return f"{key} fills what clouds hide; for {sensor.title} the task is sharpening"
 
 
 class Method(nn.Module):

@@ -70,7 +70,7 @@ class Recipe:
         lr: learning rate at the start; times the number of bands if `lr_times_bands`.
         batch, epochs: patches per step, passes over the training split.
         optimiser: "adam", "nadam" or "sgd".
-        betas, momentum, weight_decay: of the optimiser; momentum of SGD only.
+        betas, momentum, weight_decay: parameters of the optimiser; SGD alone reads the momentum.
         schedule: "constant", "milestones" (times `gamma` at each epoch in `milestones`), "every" (times `gamma` every `every`
             epochs, not below `floor`) or "one-cycle" (linear rise over `warmup` of the steps, then cosine to zero).
         lr_factors: beginnings of parameter names and what the learning rate is multiplied by for those.

@@ -23,7 +23,7 @@ def ergas_pan(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
-        sensor: its centres and `pan` say which bands, its ratio scales the value.
+        sensor: sensor of the images; its centres and `pan` choose the bands, its ratio scales the value.
 
     Returns:
         (B,) float64, 0 or more; 0 where no band lies there.

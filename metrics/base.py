@@ -1,4 +1,4 @@
-"""The contract of a quality index, and the one public door that checks what goes in."""
+"""The contract of a quality index, and the one function that checks what an index is given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMON = {"block": 32, "convention": conventions.DEFAULT}
 def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
     """Mark a function `f(fused, <images of the scene by name>, *, sensor, block, ...) -> (B,)` as an index.
 
-    The arguments are literals that the catalogue reads without running the file: an optional key (default: the function's
+    The arguments are literals that the registry reads without running the file: an optional key (default: the function's
     name), title, direction ("higher" or "lower"), best, convention, reference (required), unit.
     """
     return lambda function: function

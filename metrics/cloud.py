@@ -29,7 +29,7 @@ def mae_cloudy(
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
         mask: clouds and shadows (B, 1, H, W), 0 to 1.
-        sensor: for the convention "cloud-removal", which divides by its scale.
+        sensor: sensor of the images, needed by the convention "cloud-removal", which divides by its scale.
         convention: "dlpan" (digital numbers) or "cloud-removal" (reflectance).
 
     Returns:

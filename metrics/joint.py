@@ -33,7 +33,7 @@ def jqm(
         fused: fused images (B, C, H, W) in digital numbers.
         ms: low-resolution images (B, C, h, w).
         guide: panchromatic images (B, 1, H, W).
-        sensor: its MTF, ratio and scale.
+        sensor: sensor of the images; its MTF and ratio degrade them, its scale is the peak.
         weights: spectral response of the guide, one weight a band that sum up to about 1; None estimates them from ms and guide.
         v: weight of the low-resolution part, 0 to 1.
 

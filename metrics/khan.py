@@ -32,7 +32,7 @@ def d_s_k(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: i
         fused: fused images (B, C, H, W).
         lms: interpolated low-resolution images of the same shape.
         guide: panchromatic images (B, 1, H, W).
-        sensor: its MTF separates the details.
+        sensor: sensor of the images; its MTF separates the details.
         block: block side in pixels.
 
     Returns:

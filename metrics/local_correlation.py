@@ -27,7 +27,7 @@ def d_rho(fused: Tensor, guide: Tensor, *, sensor: Sensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W).
         guide: panchromatic images (B, 1, H, W).
-        sensor: its ratio is the window's side.
+        sensor: sensor of the images; its ratio is the window's side in pixels.
 
     Returns:
         (B,) float64 in [0, 2].

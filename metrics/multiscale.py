@@ -28,7 +28,7 @@ def mssim(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
-        sensor: its scale is the dynamic range.
+        sensor: sensor of the images; its scale is the dynamic range.
 
     Returns:
         (B,) float64 in [0, 1].

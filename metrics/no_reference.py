@@ -79,7 +79,7 @@ def d_s(fused: Tensor, lms: Tensor, guide: Tensor, *, sensor: Sensor, block: int
         fused: fused images (B, C, H, W).
         lms: interpolated low-resolution images of the same shape.
         guide: panchromatic images (B, 1, H, W).
-        sensor: its ratio sets the low-pass of the guide.
+        sensor: sensor of the images; its ratio sets the low-pass of the guide.
         block: block side in pixels.
         q: exponent of the mean over bands.
 
@@ -129,7 +129,7 @@ def d_lambda_k(
         fused: fused images (B, C, H, W) in digital numbers.
         lms: interpolated low-resolution images of the same shape.
         ms: low-resolution images (B, C, h, w); read by the convention "hs-toolbox" alone.
-        sensor: its MTF blurs the fused image.
+        sensor: sensor of the images; its MTF blurs the fused image.
         block: block side in pixels.
         convention: "dlpan" (scale of the guide) or "hs-toolbox" (scale of ms, so blocks of 32 cover more ground).
 

@@ -25,7 +25,7 @@ def psnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
-        sensor: its scale is the peak.
+        sensor: sensor of the images; its scale is the peak.
 
     Returns:
         (B,) float64 in dB.

@@ -45,7 +45,7 @@ def r_sam(fused: Tensor, ms: Tensor, *, sensor: Sensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         ms: low-resolution images (B, C, h, w).
-        sensor: its MTF and ratio reproject the fused image.
+        sensor: sensor of the images; its MTF and ratio reproject the fused image.
 
     Returns:
         (B,) float64 in degrees, [0, 180].
@@ -103,7 +103,7 @@ def r_q2n(fused: Tensor, ms: Tensor, *, sensor: Sensor, block: int = 32) -> Tens
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         ms: low-resolution images (B, C, h, w).
-        sensor: its MTF and ratio reproject the fused image.
+        sensor: sensor of the images; its MTF and ratio reproject the fused image.
         block: block side in pixels of ms.
 
     Returns:

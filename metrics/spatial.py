@@ -77,7 +77,7 @@ def ssim(fused: Tensor, gt: Tensor, *, sensor: Sensor, convention: str = convent
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
-        sensor: its scale is the dynamic range.
+        sensor: sensor of the images; its scale is the dynamic range.
         convention: "dlpan"; or with a window at every pixel, "torchmetrics-compatible" (reflected borders) or "cloud-removal"
             (zeros beyond the border).
 

@@ -93,7 +93,7 @@ def ergas(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
     Args:
         fused: fused images (B, C, H, W) in digital numbers.
         gt: ground truth of the same shape.
-        sensor: its ratio scales the value.
+        sensor: sensor of the images; its ratio scales the value.
 
     Returns:
         (B,) float64, 0 or more.

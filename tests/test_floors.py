@@ -1,4 +1,4 @@
-"""Each floor imports only floors below it; packages of one floor never import each other."""
+"""Each layer imports only the layers below it; packages of one layer never import each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _modules():
     return {".".join(("waldbench", *part)) for part in parts}
 
 
-def test_floors():
+def test_layers():
     code = "from importlinter.cli import lint_imports_command as run; run()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

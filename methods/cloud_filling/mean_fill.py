@@ -17,7 +17,7 @@ from waldbench.methods.cloud_filling._clouds import clear_pixels, unfit
     doi="10.5194/isprs-annals-IV-2-W7-145-2019",
     faithful="cloud score from band thresholds and ratios, threshold 0.2",
     inferred=(
-        "filling by the image's own mean is a floor of our own: the guide is not used",
+        "filling by the image's own mean is a baseline of our own: the guide is not used",
         "shadows are left; the score is smoothed over 7 pixels without a morphological closing",
         "an image with less than 1 % clear pixels stays as it is",
     ),

@@ -30,7 +30,7 @@ def shared_adaptive_conv(x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor
         x: input (B, C, H, W).
         kernel: kappa (B, k*k, H, W), taps in row-major order.
         weight: static weight (O, C, k, k), k odd.
-        bias: (O,).
+        bias: bias of the outputs (O,).
 
     Returns:
         (B, O, H, W).
@@ -43,11 +43,11 @@ def adaptive_conv(x: Tensor, code: Tensor, expand: Tensor, expand_bias: Tensor, 
 
     Args:
         x: input (B, C, H, W).
-        code: (B, J, H, W); the kernel is kappa = expand * code + expand_bias.
-        expand: (k*k*C, J, 1, 1), taps in row-major order outside, channels inside.
-        expand_bias: (k*k*C,).
+        code: codes of the kernels (B, J, H, W); the kernel is kappa = expand * code + expand_bias.
+        expand: weight of the 1x1 convolution (k*k*C, J, 1, 1), taps in row-major order outside, channels inside.
+        expand_bias: bias of that convolution (k*k*C,).
         weight: static weight (O, C, k, k), k odd.
-        bias: (O,).
+        bias: bias of the outputs (O,).
 
     Returns:
         (B, O, H, W).

@@ -84,7 +84,7 @@ def fit_prior(ms: Tensor, size: tuple[int, int], sensor: Sensor, iterations: int
         size: height and width of the result.
         sensor: sensor of the images.
         iterations: steps of gradient descent for each image.
-        seed: of the noise and of the network's initial weights.
+        seed: seed of the noise and of the network's initial weights.
 
     Returns:
         (B, C, *size), without gradient.

@@ -47,7 +47,7 @@ class APNN(OfficialNetwork):
     Args:
         sensor: sensor of the images.
         guide_bands: channels of the guide.
-        filters: of the first layer; the toolbox has weight files with 48 (WV3) and 64 (QB, WV2, WV4).
+        filters: number of filters of the first layer; the toolbox has weight files with 48 (WV3) and 64 (QB, WV2, WV4).
     """
 
     official: ClassVar = {"details.0": "conv1", "details.2": "conv2", "details.4": "conv3"}

@@ -63,7 +63,7 @@ class DHPDARN(OfficialNetwork):
         sensor: sensor of the images.
         guide_bands: channels of the guide.
         prior: "lms" (the interpolated image) or "dhp" (a network fitted to every image, in every call).
-        iterations: steps of that fit.
+        iterations: gradient steps of the fit of the prior "dhp".
 
     Raises:
         ValueError: if prior is neither or iterations below 1.

@@ -51,7 +51,7 @@ class DSen2CR(OfficialNetwork):
     Args:
         sensor: sensor of the images.
         guide_bands: channels of the guide.
-        width: features.
+        width: number of features.
         depth: number of residual blocks.
 
     Raises:
@@ -110,7 +110,7 @@ class DSen2CRLite(DSen2CR):
     Args:
         sensor: sensor of the images.
         guide_bands: channels of the guide.
-        width: features.
+        width: number of features.
         depth: number of residual blocks.
     """
 

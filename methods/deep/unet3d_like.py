@@ -40,7 +40,7 @@ class UNet3DLike(Network):
     Args:
         sensor: sensor of the images.
         guide_bands: channels of the guide.
-        width: features at full scale.
+        width: number of features at full scale.
 
     Raises:
         ValueError: if width is below 1.

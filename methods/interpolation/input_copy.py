@@ -1,4 +1,4 @@
-"""Input copy: the cloudy or interpolated image as it came, the floor that every method must beat."""
+"""Input copy: the cloudy or interpolated image unchanged, the baseline that every method must beat."""
 
 from torch import Tensor
 from typing_extensions import override
@@ -25,7 +25,7 @@ class InputCopy(Method):
     @classmethod
     @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """None if ms and guide have one resolution, else the reason why not: there, `exp` is the floor."""
+        """None if ms and guide have one resolution, else the reason why not: there, `exp` is the baseline."""
         return nothing_to_fill("input-copy", sensor)
 
     @override

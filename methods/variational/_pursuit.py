@@ -52,7 +52,7 @@ def pursue(targets: Tensor, first: Tensor, dictionary: Dictionary, count: int) -
     """Approximate every target by `count` atoms, with coefficients of its own in every band.
 
     Args:
-        targets: (T, C, S).
+        targets: what is approximated (T, C, S): T patches of C bands and S samples.
         first: index of every target's first atom (T,).
         dictionary: the atoms.
         count: number of atoms J.

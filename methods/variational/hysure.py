@@ -35,7 +35,7 @@ class HySure(Method):
         smoothness: weight of the vector total variation, for images scaled to [0, 1].
         guide_weight: weight of the guide's term.
         penalty: ADMM's quadratic penalty.
-        iterations: of ADMM.
+        iterations: number of ADMM iterations.
         options: sensor and guide_bands, as in `Method`.
     """
 

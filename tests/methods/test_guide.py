@@ -43,4 +43,4 @@ def test_classic_methods_take_the_mean_of_two_polarisations(key):
     assert bool(torch.isfinite(fused).all())
     torch.testing.assert_close(fused, method(ms, lms, sar.mean(1, keepdim=True)))
     assert methods.supports(key, sensor, "sar") is None
-    assert "one resolution" in (methods.supports(key, sensors.get("sentinel2"), "sar") or "")
+    assert "the same resolution" in (methods.supports(key, sensors.get("sentinel2"), "sar") or "")
