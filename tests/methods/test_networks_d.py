@@ -1,4 +1,4 @@
-"""PSRT: published weights, weights by formula, published sizes, the contract of a network."""
+"""PSRT and DBDENet: published weights, weights by formula, published sizes, the contract of a network."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ from waldbench.methods.deep.psrt import shuffle, unshuffle
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
 # Name of the golden vectors by formula.
-NAMES = {"psrt": "psrt"}
+NAMES = {"psrt": "psrt", "dbdenet": "dbdenet"}
 KEYS = tuple(NAMES)
-ANY_RATIO = KEYS
+ANY_RATIO = ("psrt",)
 # Constants that leave a softmax: their true gradient is zero.
 CANCELLED = ()
 
@@ -102,6 +102,9 @@ PUBLISHED = [
     ("psrt", 31, 3, 247_455, {64: 1_115}),
     ("psrt", 102, 1, 287_846, {64: 1_280}),
     ("psrt", 159, 1, 320_735, {64: 1_414}),
+    ("dbdenet", 8, 1, 5_618_392, {64: 7_023, 256: 112_400}),
+    ("dbdenet", 4, 1, 5_616_336, {64: 7_015, 256: 112_200}),
+    ("dbdenet", 102, 1, 5_666_708, {64: 7_220, 256: 115_500}),
 ]
 
 
@@ -184,6 +187,24 @@ def test_cuda_agrees_with_cpu(key):
         expected = net(*scene)
         actual = net.cuda()(*(image.cuda() for image in scene))
     torch.testing.assert_close(actual.cpu(), expected, rtol=1e-8, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", sorted(set(KEYS) - set(ANY_RATIO)))
+def test_networks_of_ratio_four_say_so(key):
+    assert methods.supports(key, sensors.generic(102), "hs") is None
+    assert methods.supports(key, sensors.get("wv3"), "ms") is None
+    assert "ratio 4" in methods.supports(key, sensors.generic(8, ratio=6), "hs")
+    with pytest.raises(ValueError, match="ratio 4"):
+        network(key, ratio=6)
+
+
+def test_the_intensity_of_dbdenet_is_the_mean_of_the_bands():
+    net, (ms, lms, guide) = network("dbdenet"), images(4, 8, 8)
+    with torch.inference_mode():
+        lifted = net.fuse(ms, lms, guide) - net.fuse(ms.mean(1, keepdim=True).expand_as(ms), lms, guide)
+    # Bands that differ and have the same mean differ in the bicubic image alone.
+    expected = torch.nn.functional.interpolate(ms - ms.mean(1, keepdim=True), scale_factor=4, mode="bicubic")
+    torch.testing.assert_close(lifted, expected, rtol=1e-4, atol=0.05)
 
 
 def test_shuffled_tiles_land_in_the_quadrant_of_their_parity():
