@@ -94,7 +94,7 @@ def _official() -> dict[str, str]:
     paper="Qu, Hou, Dong, Xiao, Du, Li, IEEE TGRS 60, 2022",
     doi="10.1109/TGRS.2021.3130420",
     licence="none stated (Jiahuiqu/DBDENet; CF2N's copy: Apache-2.0); written from a fact sheet, not from that code",
-    faithful="equal to the released network with weights given by a formula; the four normalisations that it never calls are left out",
+    faithful="equal to the released network with weights given by a formula, less four normalisations that it never calls",
     inferred=(
         "the low-resolution intensity, which the released code reads from files, is the mean of the bands",
         "initial weights of the last 1x1 convolutions are divided by 10: details would start as large as the image",
