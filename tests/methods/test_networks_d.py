@@ -1,4 +1,4 @@
-"""PSRT and DBDENet: published weights, weights by formula, published sizes, the contract of a network."""
+"""PSRT, DBDENet and HyperKite: published weights, weights by formula, published sizes, the contract of a network."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,10 @@ from waldbench.methods.deep.psrt import shuffle, unshuffle
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
 # Name of the golden vectors by formula.
-NAMES = {"psrt": "psrt", "dbdenet": "dbdenet"}
+NAMES = {"psrt": "psrt", "dbdenet": "dbdenet", "hyperkite": "hyperkite"}
 KEYS = tuple(NAMES)
-ANY_RATIO = ("psrt",)
+ANY_RATIO = ("psrt", "hyperkite")
+LARGE = ("hyperkite",)
 # Constants that leave a softmax: their true gradient is zero.
 CANCELLED = ()
 
@@ -32,6 +33,11 @@ def images(count=4, height=4, width=5, ratio=4, guide_bands=1, batch=1):
     generator = torch.Generator().manual_seed(count + height + width)
     shapes = (count, height, width), (count, ratio * height, ratio * width), (guide_bands, ratio * height, ratio * width)
     return [2047.0 * torch.rand(batch, *shape, generator=generator) for shape in shapes]
+
+
+def small(key, height, width):
+    """Size of ms for tests of the contract: that of a handful of pixels for the large networks."""
+    return (2, 3) if key in LARGE else (height, width)
 
 
 def tensors(path, names):
@@ -50,8 +56,12 @@ def formula_network(key, count, names, shapes, rules, scale):
     return net
 
 
-@pytest.mark.parametrize("count", [4, 8])
-@pytest.mark.parametrize("key", KEYS)
+# The large networks take seconds: one band count each.
+THIRDS = [(key, count) for key in KEYS for count in (4, 8) if key not in LARGE or count == 4]
+WHOLE = [(key, count) for key in KEYS for count in (4, 8) if key not in LARGE or count == 8]
+
+
+@pytest.mark.parametrize(("key", "count"), THIRDS)
 def test_every_third_pixel_of_the_formula_golden(key, count):
     with np.load(GOLDEN / f"formula_{NAMES[key]}_B{count}.npz") as file:
         golden = dict(file)
@@ -67,8 +77,7 @@ def test_every_third_pixel_of_the_formula_golden(key, count):
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the full golden vectors lie in ../shared/golden/deep, outside the project")
-@pytest.mark.parametrize("count", [4, 8])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("key", "count"), WHOLE)
 def test_every_pixel_of_the_formula_golden(key, count):
     name = f"formula_{NAMES[key]}_B{count}"
     entry = json.loads((SHARED / "FORMULA_GOLDENS_2.json").read_text())[name]
@@ -83,16 +92,20 @@ def test_every_pixel_of_the_formula_golden(key, count):
     torch.testing.assert_close(fused, expected, rtol=1e-5, atol=5e-6 * float(expected.abs().max().clamp(min=1)))
 
 
-def test_published_weights_of_psrt_give_the_published_image():
-    weights, golden = SHARED / "weights_psrt_cave_x4.npz", SHARED / "psrt_cave_x4.npz"
+@pytest.mark.parametrize(
+    ("key", "name", "count", "guide", "tolerance"),
+    [("psrt", "psrt_cave_x4", 31, "rgb", 5e-6), ("hyperkite", "hyperkite_PRISMA", 159, "pan", 5e-6)],
+)
+def test_published_weights_give_the_published_image(key, name, count, guide, tolerance):
+    weights, golden = SHARED / f"weights_{name}.npz", SHARED / f"{name}.npz"
     if not weights.exists() or not golden.exists():
         pytest.skip(f"needs {weights.name} and {golden.name}, which may not be redistributed")
-    net = network("psrt", 31, guide_bands=3)
+    lms, guide, expected = tensors(golden, ("lms", guide, "fused"))
+    net = network(key, count, guide_bands=guide.shape[1])
     with np.load(weights) as file:
         net.load_official({name: torch.from_numpy(file[name]) for name in file})
-    lms, rgb, expected = tensors(golden, ("lms", "rgb", "fused"))
     with torch.inference_mode():
-        torch.testing.assert_close(net.fuse(lms, lms, rgb), expected, rtol=0, atol=5e-6)
+        torch.testing.assert_close(net.fuse(lms, lms, guide), expected, rtol=0, atol=tolerance)
 
 
 # Parameters that reach the output, and MACs of the released networks in millions.
@@ -105,6 +118,9 @@ PUBLISHED = [
     ("dbdenet", 8, 1, 5_618_392, {64: 7_023, 256: 112_400}),
     ("dbdenet", 4, 1, 5_616_336, {64: 7_015, 256: 112_200}),
     ("dbdenet", 102, 1, 5_666_708, {64: 7_220, 256: 115_500}),
+    ("hyperkite", 8, 1, 432_576, {64: 54_090, 256: 865_000}),
+    ("hyperkite", 4, 1, 429_056, {64: 54_070}),
+    ("hyperkite", 159, 1, 588_861, {}),
 ]
 
 
@@ -122,18 +138,20 @@ def test_published_size(key, count, guide_bands, parameters, products):
 @pytest.mark.parametrize("count", [1, 3, 102, 191])
 @pytest.mark.parametrize("key", KEYS)
 def test_any_band_count(key, count):
-    scene = images(count)
+    scene = images(count, *small(key, 4, 5))
     with torch.inference_mode():
         fused = network(key, count)(*scene)
     assert fused.shape == scene[1].shape
     assert fused.isfinite().all()
 
 
-@pytest.mark.parametrize(("height", "width", "ratio"), [(9, 11, 3), (5, 20, 6), (7, 3, 5), (4, 5, 4)])
+@pytest.mark.parametrize(("height", "width", "ratio"), [(9, 11, 3), (5, 20, 6), (7, 3, 5), (4, 5, 4), (3, 2, 3)])
 @pytest.mark.parametrize("key", KEYS)
 def test_any_size_ratio_and_guide_bands(key, height, width, ratio):
     if key not in ANY_RATIO and ratio != 4:
         pytest.skip("tied to ratio 4")
+    if key in LARGE and height > 4:
+        pytest.skip("needs seconds")
     scene = images(4, height, width, ratio, guide_bands=2, batch=2)
     net = network(key, 4, ratio, guide_bands=2)
     with torch.inference_mode():
@@ -145,7 +163,7 @@ def test_any_size_ratio_and_guide_bands(key, height, width, ratio):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_gradient_reaches_every_parameter(key):
-    net, scene = network(key).train(), images(4, 8, 8, batch=2)
+    net, scene = network(key).train(), images(4, *small(key, 8, 8), batch=2)
     (net(*scene) - scene[1]).square().mean().backward()
     silent = [name for name, value in net.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0]
     assert [name for name in silent if not name.endswith(CANCELLED)] == []
@@ -153,7 +171,7 @@ def test_gradient_reaches_every_parameter(key):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_batch_equals_its_images(key):
-    net, scene = network(key).double(), [image.double() for image in images(4, 6, 7, batch=3)]
+    net, scene = network(key).double(), [image.double() for image in images(4, *small(key, 6, 7), batch=3)]
     with torch.inference_mode():
         alone = [net(*(image[index : index + 1] for image in scene)) for index in range(3)]
         torch.testing.assert_close(net(*scene), torch.cat(alone), rtol=1e-10, atol=1e-7)
@@ -161,7 +179,7 @@ def test_a_batch_equals_its_images(key):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_single_precision_agrees_with_double(key):
-    net, scene = network(key, 8), images(8, 8, 8)
+    net, scene = network(key, 8), images(8, *small(key, 8, 8))
     with torch.inference_mode():
         single = net(*scene)
         double = net.double()(*(image.double() for image in scene))
@@ -169,9 +187,9 @@ def test_single_precision_agrees_with_double(key):
     torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=2e-5 * 2047)
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", sorted(set(KEYS) - set(LARGE)))
 def test_mixed_precision(key):
-    net, scene = network(key), images(4, 8, 8)
+    net, scene = network(key), images(4, *small(key, 8, 8))
     with torch.autocast("cpu", torch.bfloat16):
         fused = net(*scene)
     assert (fused.float() - net(*scene)).abs().mean() < 0.02 * 2047
@@ -182,7 +200,7 @@ def test_mixed_precision(key):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("key", KEYS)
 def test_cuda_agrees_with_cpu(key):
-    net, scene = network(key).double(), [image.double() for image in images(4, 9, 11, batch=2)]
+    net, scene = network(key).double(), [image.double() for image in images(4, *small(key, 9, 11), batch=2)]
     with torch.inference_mode():
         expected = net(*scene)
         actual = net.cuda()(*(image.cuda() for image in scene))
@@ -196,6 +214,14 @@ def test_networks_of_ratio_four_say_so(key):
     assert "ratio 4" in methods.supports(key, sensors.generic(8, ratio=6), "hs")
     with pytest.raises(ValueError, match="ratio 4"):
         network(key, ratio=6)
+
+
+@pytest.mark.parametrize("key", LARGE)
+def test_networks_too_large_for_a_cpu_say_so(key, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "too much for a CPU above 64x64" in methods.supports(key, sensors.get("wv3"), "ms")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert methods.supports(key, sensors.get("wv3"), "ms") is None
 
 
 def test_the_intensity_of_dbdenet_is_the_mean_of_the_bands():
