@@ -1,4 +1,4 @@
-"""PSRT, DBDENet and HyperKite: published weights, weights by formula, published sizes, the contract of a network."""
+"""PSRT, DBDENet, HyperKite and HMPNet: published weights, weights by formula, published sizes, the contract of a network."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
 # Name of the golden vectors by formula.
 NAMES = {"psrt": "psrt", "dbdenet": "dbdenet", "hyperkite": "hyperkite"}
-KEYS = tuple(NAMES)
-ANY_RATIO = ("psrt", "hyperkite")
+KEYS = (*NAMES, "hmpnet")
+ANY_RATIO = ("psrt", "hyperkite", "hmpnet")
 LARGE = ("hyperkite",)
 # Constants that leave a softmax: their true gradient is zero.
 CANCELLED = ()
@@ -45,9 +45,8 @@ def tensors(path, names):
         return [torch.from_numpy(file[name]) for name in names]
 
 
-def formula_network(key, count, names, shapes, rules, scale):
-    """A network with weights by formula; buffers (of batch normalisation) keep their initial values."""
-    net = network(key, count)
+def formula_network(net, names, shapes, rules, scale):
+    """The network with weights by formula; buffers (of batch normalisation) keep their initial values."""
     weights = {
         name: values(k, torch.Size(shapes[name]), rule, scale) for k, (name, rule) in enumerate(zip(names, rules, strict=True))
     }
@@ -56,20 +55,25 @@ def formula_network(key, count, names, shapes, rules, scale):
     return net
 
 
+def committed(key, name, count, guide_bands=1):
+    """A network with weights by formula, and the arrays of its golden file."""
+    with np.load(GOLDEN / f"formula_{name}_B{count}.npz") as file:
+        golden = dict(file)
+    net, names = network(key, count, guide_bands=guide_bands), golden["names"].tolist()
+    shapes = {net._official_name(name): value.shape for name, value in net.named_parameters()}
+    # What the released network registers and never uses has no shape here.
+    shapes = {name: shapes.get(name, (1,)) for name in names}
+    return formula_network(net, names, shapes, golden["rules"].tolist(), float(golden["c"])), golden
+
+
 # The large networks take seconds: one band count each.
-THIRDS = [(key, count) for key in KEYS for count in (4, 8) if key not in LARGE or count == 4]
-WHOLE = [(key, count) for key in KEYS for count in (4, 8) if key not in LARGE or count == 8]
+THIRDS = [(key, count) for key in NAMES for count in (4, 8) if key not in LARGE or count == 4]
+WHOLE = [(key, count) for key in NAMES for count in (4, 8) if key not in LARGE or count == 8]
 
 
 @pytest.mark.parametrize(("key", "count"), THIRDS)
 def test_every_third_pixel_of_the_formula_golden(key, count):
-    with np.load(GOLDEN / f"formula_{NAMES[key]}_B{count}.npz") as file:
-        golden = dict(file)
-    net = network(key, count)
-    shapes = {net._official_name(name): value.shape for name, value in net.named_parameters()}
-    # What the released network registers and never uses is of no shape here.
-    shapes = {name: shapes.get(name, (1,)) for name in golden["names"].tolist()}
-    net = formula_network(key, count, golden["names"].tolist(), shapes, golden["rules"].tolist(), float(golden["c"]))
+    net, golden = committed(key, NAMES[key], count)
     with torch.inference_mode():
         fused = net.fuse(*tensors(GOLDEN / f"scene_B{count}.npz", ("ms", "lms", "pan")))
     expected = torch.from_numpy(golden["fused"])
@@ -82,7 +86,7 @@ def test_every_pixel_of_the_formula_golden(key, count):
     name = f"formula_{NAMES[key]}_B{count}"
     entry = json.loads((SHARED / "FORMULA_GOLDENS_2.json").read_text())[name]
     names, shapes, rules = zip(*entry["params"], strict=True)
-    net = formula_network(key, count, names, dict(zip(names, shapes, strict=True)), rules, entry["c"])
+    net = formula_network(network(key, count), names, dict(zip(names, shapes, strict=True)), rules, entry["c"])
     own = {net._official_name(name): list(value.shape) for name, value in net.named_parameters()}
     assert own == {name: shape for name, shape, _ in entry["params"] if name not in entry["unused"]}
     assert sum(value.numel() for value in net.parameters()) == entry["n_used"]
@@ -118,6 +122,8 @@ PUBLISHED = [
     ("dbdenet", 8, 1, 5_618_392, {64: 7_023, 256: 112_400}),
     ("dbdenet", 4, 1, 5_616_336, {64: 7_015, 256: 112_200}),
     ("dbdenet", 102, 1, 5_666_708, {64: 7_220, 256: 115_500}),
+    ("hmpnet", 8, 4, 3_527_215, {64: 13_140, 256: 210_300}),
+    ("hmpnet", 31, 4, 3_592_857, {64: 14_480}),
     ("hyperkite", 8, 1, 432_576, {64: 54_090, 256: 865_000}),
     ("hyperkite", 4, 1, 429_056, {64: 54_070}),
     ("hyperkite", 159, 1, 588_861, {}),
@@ -189,7 +195,7 @@ def test_single_precision_agrees_with_double(key):
 
 @pytest.mark.parametrize("key", sorted(set(KEYS) - set(LARGE)))
 def test_mixed_precision(key):
-    net, scene = network(key), images(4, *small(key, 8, 8))
+    net, scene = network(key), images(4, 2, 3)
     with torch.autocast("cpu", torch.bfloat16):
         fused = net(*scene)
     assert (fused.float() - net(*scene)).abs().mean() < 0.02 * 2047
@@ -205,6 +211,32 @@ def test_cuda_agrees_with_cpu(key):
         expected = net(*scene)
         actual = net.cuda()(*(image.cuda() for image in scene))
     torch.testing.assert_close(actual.cpu(), expected, rtol=1e-8, atol=1e-6)
+
+
+def test_hmpnet_with_three_images():
+    net, golden = committed("hmpnet", "hmpnet", 8, guide_bands=4)
+    *scene, expected = (torch.from_numpy(golden[name]) for name in ("ms", "msi", "pan", "fused"))
+    with torch.inference_mode():
+        torch.testing.assert_close(net.unfold(*scene)[..., ::3, ::3], expected, rtol=1e-5, atol=5e-6)
+
+
+def test_hmpnet_reads_the_multispectral_image_from_the_bands_after_pan():
+    net, (ms, lms, guide) = network("hmpnet", guide_bands=4), [image / 2047 for image in images(4, 4, 5, guide_bands=4)]
+    halved = torch.nn.functional.avg_pool2d(guide[:, 1:], 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(net.fuse(ms, lms, guide), net.unfold(ms, halved, guide[:, :1]), rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(net.unfold(ms, halved, guide[:, :1]), net.unfold(ms, None, guide[:, :1]), rtol=1e-3)
+
+
+def test_the_loss_of_hmpnet_counts_edges():
+    net, (ms, lms, guide) = network("hmpnet"), [image / 2047 for image in images(4, 4, 4)]
+    fused = net.fuse(ms, lms, guide).detach()
+    # A constant error has no edges; every step of a staircase that grows by 0.1 a row does.
+    torch.testing.assert_close(net.published_loss(ms, lms, guide, fused + 0.5, 0), torch.tensor(0.5))
+    stairs = torch.arange(16.0)[:, None].mul(0.1).expand(1, 4, 16, 16)
+    net.fuse = lambda *_: stairs
+    expected = stairs.mean() + 0.3 * 0.1
+    torch.testing.assert_close(net.published_loss(ms, lms, guide, torch.zeros_like(stairs), 0), expected)
 
 
 @pytest.mark.parametrize("key", sorted(set(KEYS) - set(ANY_RATIO)))
