@@ -1,4 +1,4 @@
-"""PSRT, DBDENet, HyperKite and HMPNet: published weights, weights by formula, published sizes, the contract of a network."""
+"""PSRT, DBDENet, HyperKite, HMPNet and MDA-Net: published weights, weights by formula, sizes, the contract of a network."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,10 @@ from waldbench.methods.deep.psrt import shuffle, unshuffle
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
 # Name of the golden vectors by formula.
-NAMES = {"psrt": "psrt", "dbdenet": "dbdenet", "hyperkite": "hyperkite"}
+NAMES = {"psrt": "psrt", "dbdenet": "dbdenet", "hyperkite": "hyperkite", "mda-net": "mdanet"}
 KEYS = (*NAMES, "hmpnet")
-ANY_RATIO = ("psrt", "hyperkite", "hmpnet")
-LARGE = ("hyperkite",)
+ANY_RATIO = ("psrt", "hyperkite", "hmpnet", "mda-net")
+LARGE = ("hyperkite", "mda-net")
 # Constants that leave a softmax: their true gradient is zero.
 CANCELLED = ()
 
@@ -127,6 +127,10 @@ PUBLISHED = [
     ("hyperkite", 8, 1, 432_576, {64: 54_090, 256: 865_000}),
     ("hyperkite", 4, 1, 429_056, {64: 54_070}),
     ("hyperkite", 159, 1, 588_861, {}),
+    ("mda-net", 8, 1, 11_190_408, {64: 43_400, 256: 694_400}),
+    ("mda-net", 4, 1, 11_183_492, {64: 43_370, 256: 693_900}),
+    # The published count has a fourth attention of 795,648 parameters.
+    ("mda-net", 102, 1, 12_148_582 - 795_648, {64: 44_060}),
 ]
 
 
