@@ -82,7 +82,8 @@ def _official() -> dict[str, str]:
     blocks = {f"streams.{i}.{s}": f"branch{s + 1}_{i + 1}.0" for i in range(STAGES) for s in range(STREAMS)}
     for own, theirs in (blocks | {f"last.{i}": f"branch_out_{i + 1}" for i in range(2)}).items():
         names |= {f"{own}.dense.{i}": f"{theirs}.dense_layers.{i}.conv" for i in range(DENSE)}
-        names |= {f"{own}.wide.{i}": f"{theirs}.conv{size}" for i, size in enumerate(WIDE)} | {f"{own}.join": f"{theirs}.conv_1x1"}
+        names |= {f"{own}.wide.{i}": f"{theirs}.conv{size}" for i, size in enumerate(WIDE)}
+        names[f"{own}.join"] = f"{theirs}.conv_1x1"
     for i in range(STAGES):
         names |= {f"attention.{i}.first": f"da{i + 1}.conv", f"attention.{i}.second": f"da{i + 1}.conv2"}
         for gate, name, plain, residual in (("channels", "spe", (0, 2, 4), (1, 3)), ("places", "spa", (0, 3, 5), (1, 2))):

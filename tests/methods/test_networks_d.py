@@ -1,4 +1,4 @@
-"""PSRT, DBDENet, HyperKite, HMPNet and MDA-Net: published weights, weights by formula, sizes, the contract of a network."""
+"""PSRT, DBDENet and networks of hyperspectral images: published weights, weights by formula, sizes, the contract of a network."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,10 @@ from waldbench.methods.deep.psrt import shuffle, unshuffle
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
 # Name of the golden vectors by formula.
-NAMES = {"psrt": "psrt", "dbdenet": "dbdenet", "hyperkite": "hyperkite", "mda-net": "mdanet"}
+NAMES = {"psrt": "psrt", "dbdenet": "dbdenet", "hyperkite": "hyperkite", "mda-net": "mdanet", "fpfnet": "fpfnet"}
 KEYS = (*NAMES, "hmpnet")
 ANY_RATIO = ("psrt", "hyperkite", "hmpnet", "mda-net")
-LARGE = ("hyperkite", "mda-net")
+LARGE = ("hyperkite", "mda-net", "fpfnet")
 # Constants that leave a softmax: their true gradient is zero.
 CANCELLED = ()
 
@@ -66,9 +66,9 @@ def committed(key, name, count, guide_bands=1):
     return formula_network(net, names, shapes, golden["rules"].tolist(), float(golden["c"])), golden
 
 
-# The large networks take seconds: one band count each.
+# The large networks take seconds: one test each.
 THIRDS = [(key, count) for key in NAMES for count in (4, 8) if key not in LARGE or count == 4]
-WHOLE = [(key, count) for key in NAMES for count in (4, 8) if key not in LARGE or count == 8]
+WHOLE = [(key, count) for key in NAMES for count in (4, 8) if key not in LARGE]
 
 
 @pytest.mark.parametrize(("key", "count"), THIRDS)
@@ -131,6 +131,10 @@ PUBLISHED = [
     ("mda-net", 4, 1, 11_183_492, {64: 43_370, 256: 693_900}),
     # The published count has a fourth attention of 795,648 parameters.
     ("mda-net", 102, 1, 12_148_582 - 795_648, {64: 44_060}),
+    ("fpfnet", 8, 1, 46_604_056, {64: 80_090, 256: 1_281_000}),
+    ("fpfnet", 4, 1, 46_593_804, {64: 80_090}),
+    # The published count has two unused layers, of which one grows with the bands.
+    ("fpfnet", 144, 1, 47_334_710 - 49_878 - 144 * 2_307, {64: 80_320}),
 ]
 
 
@@ -245,8 +249,9 @@ def test_the_loss_of_hmpnet_counts_edges():
 
 @pytest.mark.parametrize("key", sorted(set(KEYS) - set(ANY_RATIO)))
 def test_networks_of_ratio_four_say_so(key):
-    assert methods.supports(key, sensors.generic(102), "hs") is None
-    assert methods.supports(key, sensors.get("wv3"), "ms") is None
+    if key not in LARGE:
+        assert methods.supports(key, sensors.generic(102), "hs") is None
+        assert methods.supports(key, sensors.get("wv3"), "ms") is None
     assert "ratio 4" in methods.supports(key, sensors.generic(8, ratio=6), "hs")
     with pytest.raises(ValueError, match="ratio 4"):
         network(key, ratio=6)
@@ -255,9 +260,9 @@ def test_networks_of_ratio_four_say_so(key):
 @pytest.mark.parametrize("key", LARGE)
 def test_networks_too_large_for_a_cpu_say_so(key, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "too much for a CPU above 64x64" in methods.supports(key, sensors.get("wv3"), "ms")
+    assert "too much for a CPU above 64x64" in methods.supports(key, sensors.get("pavia"), "hs")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert methods.supports(key, sensors.get("wv3"), "ms") is None
+    assert methods.supports(key, sensors.get("pavia"), "hs") is None
 
 
 def test_the_intensity_of_dbdenet_is_the_mean_of_the_bands():
