@@ -13,7 +13,5 @@ REASONS = {
     "adwm-lagconv": f"{_COVARIANCE}; the weights released for it do not match the released code",
     "adwm-lgpnet": _COVARIANCE,
     "canconv": "its clustering and its convolution by cluster (Duan et al., CVPR 2024) need a compiled CUDA extension",
-    "dbdenet": "only its spatial branch is public; that part is here as dbdenet-spatial",
     "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",
-    "psrt": "it fuses hyperspectral images with RGB images, not with a panchromatic or SAR guide",
 }

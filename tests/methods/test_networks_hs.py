@@ -1,4 +1,4 @@
-"""HyperPNN, HSpeNet, Hyper-DSNet, DHP-DARN and half of DBDENet: published weights, weights by formula, sizes, the contract."""
+"""HyperPNN, HSpeNet, Hyper-DSNet and DHP-DARN: published weights, weights by formula, sizes, the contract."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ NAMES = {
     "hyper-dsnet": ("hyperdsnet", "hyperdsnet", "HyperDSNet"),
     "dhp-darn": ("darn", "dhpdarn", "DHPDarn"),
 }
-KEYS = (*NAMES, "dbdenet-spatial")
+KEYS = tuple(NAMES)
 # Its edges are rounded to 256 levels: a change of rounding is a change of level.
 SMOOTH = tuple(key for key in KEYS if key != "hyper-dsnet")
 
@@ -82,7 +82,6 @@ def test_published_weights_give_the_published_image(key):
         ("hyper-dsnet", 159, 271_359 - 72, 16_940),
         ("dhp-darn", 8, 307_868, 19_986),
         ("dhp-darn", 159, 481_971, 31_386),
-        ("dbdenet-spatial", 102, 5_667_628, 115_520),
     ],
 )
 def test_published_size(key, count, parameters, millions):
@@ -144,15 +143,6 @@ def test_a_guide_of_zeros_is_allowed(key):
     ms, lms, guide = images()
     with torch.inference_mode():
         assert network(key)(ms, lms, torch.zeros_like(guide)).isfinite().all()
-
-
-def test_dbdenet_is_tied_to_ratio_four():
-    assert methods.supports("dbdenet-spatial", sensors.generic(8), "hs") is None
-    with pytest.raises(ValueError, match="ratio 4"):
-        network("dbdenet-spatial", ratio=6)
-    scene = images(5, 7, 9, guide_bands=2, batch=2)
-    with torch.inference_mode():
-        assert network("dbdenet-spatial", 5, guide_bands=2)(*scene).shape == scene[1].shape
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
