@@ -13,7 +13,6 @@ REASONS = {
     "adwm-fusionnet": _COVARIANCE,
     "adwm-lagconv": f"{_COVARIANCE}; the weights released for it do not match the released code",
     "adwm-lgpnet": _COVARIANCE,
-    "canconv": "its clustering and its convolution by cluster (Duan et al., CVPR 2024) need a compiled CUDA extension",
     "dbdenet": "only its spatial branch is public; that part is here as dbdenet-spatial",
     "mmfn": f"{_TABLE}; the file MMAPP of the CF2N repository resembles it (mmapp), which its paper could not confirm",
     "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",

@@ -1,0 +1,352 @@
+"""The newest networks: images of the released code on weights given by a formula, published sizes, and the contract."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.methods.formula_weights import values
+from waldbench import methods
+from waldbench.imaging import sensors
+from waldbench.methods.deep import _kmeans, cannet
+
+GOLDEN = Path(__file__).parents[1] / "golden/deep"
+SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
+
+# Parameters with 8 and 4 bands; multiplications at 64x64 pixels with 8 bands, at 256x256 with 8 and 4 bands (None: not here).
+SIZES: dict[str, tuple[float | None, ...]] = {
+    "cannet": (787_426, 785_118, 444.8e6, 7.007e9, 6.856e9),
+}
+KEYS = tuple(SIZES)
+RATIO_FOUR: tuple[str, ...] = ()
+# Names of the golden files.
+FILES: dict[str, str] = {}
+# Registered because the released networks count them, but no path leads from them to the image.
+WITHOUT_PATH: dict[str, str] = {}
+
+
+def network(key, count=4, ratio=4, guide_bands=1, **options):
+    torch.manual_seed(0)
+    return methods.create(key, sensor=sensors.generic(count, ratio=ratio), guide_bands=guide_bands, **options).eval()
+
+
+def images(count=4, height=4, width=5, ratio=4, guide_bands=1, batch=1, dtype=torch.float32):
+    draw = torch.Generator().manual_seed(count + height + width)
+    ms = torch.rand(batch, count, height, width, generator=draw, dtype=dtype)
+    guide = torch.rand(batch, guide_bands, ratio * height, ratio * width, generator=draw, dtype=dtype)
+    lms = torch.nn.functional.interpolate(ms, scale_factor=float(ratio), mode="bilinear")
+    return [2047 * image for image in (ms, lms, guide)]
+
+
+def tensors(path):
+    with np.load(path) as file:
+        return {name: torch.from_numpy(file[name]) for name in file if file[name].dtype.kind in "fu" and file[name].ndim}
+
+
+def given(net, names, rules, scale):
+    """Load weights by formula under their released names; buffers stay."""
+    own = {net._official_name(name): value for name, value in net.state_dict().items()}
+    assert set(names) <= set(own)
+    for k, (name, rule) in enumerate(zip(names, rules, strict=True)):
+        if rule != "fixed":
+            own[name] = values(k, own[name].shape, rule, scale).to(own[name])
+    net.load_official(own)
+    return net
+
+
+def compact(name):
+    """The network with weights by formula, the scene, and every third pixel of the released network's images."""
+    key, bands = name.split("_B")
+    with np.load(GOLDEN / f"formula_{FILES.get(key, key)}_B{bands}.npz") as file:
+        net = given(network(key, int(bands)), file["names"].tolist(), file["rules"].tolist(), float(file["c"]))
+    golden = tensors(GOLDEN / f"formula_{FILES.get(key, key)}_B{bands}.npz")
+    return net, tensors(GOLDEN / f"scene_B{bands}.npz"), golden
+
+
+def outputs(net, scene, golden):
+    """What the golden files hold, by their names."""
+    fused = functools.partial(net.fuse, scene["ms"], scene["lms"], scene["pan"])
+    with torch.inference_mode():
+        if net.card.key == "cannet":
+            return {"fused": fused([golden[f"idx{level}"].long() for level in (1, 2, 3)])}
+        return {"fused": fused()}
+
+
+@pytest.mark.parametrize("bands", [8, 4])
+@pytest.mark.parametrize("key", KEYS)
+def test_every_third_pixel_of_the_formula_golden(key, bands):
+    net, scene, golden = compact(f"{key}_B{bands}")
+    for name, value in outputs(net, scene, golden).items():
+        limit = 1e-5 * float(golden[name].abs().max())
+        torch.testing.assert_close(
+            value[..., ::3, ::3], golden[name], rtol=1e-4, atol=limit, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the full golden vectors lie in ../shared/golden/deep, outside the project")
+@pytest.mark.parametrize("bands", [8, 4])
+@pytest.mark.parametrize("key", KEYS)
+def test_every_pixel_of_the_formula_golden(key, bands):
+    name = f"formula_{FILES.get(key, key)}_B{bands}"
+    entry = json.loads((SHARED / "FORMULA_GOLDENS_3.json").read_text())[name]
+    names, shapes, rules = zip(*entry["params"], strict=True)
+    net = network(key, bands)
+    own = {net._official_name(name): list(value.shape) for name, value in net.state_dict().items()}
+    assert [own[name] for name in names] == list(shapes)
+    golden = tensors(SHARED / f"{name}.npz")
+    for output, value in outputs(given(net, names, rules, entry["c"]), golden, golden).items():
+        torch.testing.assert_close(value, golden[output], rtol=1e-4, atol=1e-5 * float(golden[output].abs().max()))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_parameters_are_those_of_the_released_network(key):
+    for count, expected in zip((8, 4), SIZES[key], strict=False):
+        assert sum(parameter.numel() for parameter in network(key, count).parameters()) == expected
+
+
+def pinned(net):
+    """CANNet with the same labels for every image: one bit in the features may change those that it makes itself."""
+    if net.card.key == "cannet":
+        fuse = net.fuse
+
+        def fuse_labelled(ms, lms, guide):
+            sides = [-(-side // 4) * 4 for side in lms.shape[-2:]]
+            pixels = [sides[0] * sides[1] // 4**level for level in range(3)]
+            return fuse(ms, lms, guide, [torch.arange(n, device=lms.device).expand(len(lms), n) % 33 for n in pixels])
+
+        net.fuse = fuse_labelled
+    return net
+
+
+def macs(net, side):
+    """Multiplications of convolutions and matrix products, less those with zeros that only their layout needs."""
+    net, surplus = pinned(net).to("meta"), []
+    scene = [image.to("meta") for image in images(net.sensor.count, side // 4, side // 4)]
+    with ExitStack() as hooks:
+        for layer in net.modules():
+            if hasattr(layer, "padding_macs"):
+                note = lambda layer, inputs, _: surplus.append(layer.padding_macs(*inputs))  # noqa: E731
+                hooks.callback(layer.register_forward_hook(note).remove)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net(*scene)
+    return counter.get_total_flops() / 2 - sum(surplus)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_multiplications_are_those_of_the_released_network(key):
+    for count, side, expected in zip((8, 8, 4), (64, 256, 256), SIZES[key][2:], strict=False):
+        if expected is not None:
+            # The published table has four digits.
+            assert macs(network(key, count), side) == pytest.approx(expected, rel=5e-4)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("count", [1, 3, 8, 102])
+def test_any_band_count(key, count):
+    ms, lms, guide = images(count)
+    with torch.inference_mode():
+        fused = network(key, count)(ms, lms, guide)
+    assert fused.shape == lms.shape
+    assert fused.isfinite().all()
+
+
+# Low-resolution height and width, ratio.
+PLACES = ((5, 3, 4), (4, 7, 3), (7, 2, 6), (5, 9, 1))
+CASES = [(key, place) for key in KEYS for place in PLACES if key not in RATIO_FOUR or place[2] == 4]
+
+
+@pytest.mark.parametrize(("key", "place"), CASES)
+def test_any_size_and_ratio_and_a_guide_of_two_bands(key, place):
+    ms, lms, guide = images(3, *place, guide_bands=2, batch=2)
+    net = network(key, 3, place[2], guide_bands=2)
+    with torch.inference_mode():
+        fused = net(ms, lms, guide)
+    assert fused.shape == lms.shape
+    assert fused.isfinite().all()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_guide_band_matters(key):
+    ms, lms, guide = images(guide_bands=2)
+    net = shaken(network(key, guide_bands=2))
+    with torch.inference_mode():
+        before = net(ms, lms, guide)
+        for band in range(2):
+            changed = guide.clone()
+            changed[:, band] = changed[:, band].flip(-1)
+            assert not torch.allclose(net(ms, lms, changed), before, rtol=1e-4)
+
+
+def shaken(net):
+    """Move every parameter a little: layers that start at zero hide what lies behind them."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.requires_grad:
+                parameter += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+    return net
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_gradients_reach_every_parameter_that_the_network_uses(key):
+    net = shaken(network(key)).train()
+    net(*images(height=8, width=8, batch=2)).square().mean().backward()
+    silent = {name for name, value in net.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0}
+    assert silent == {name for name, _ in net.named_parameters() if re.fullmatch(WITHOUT_PATH.get(key, ""), name)}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_training_repeats_exactly(key):
+    def train():
+        net, scene = network(key).train(), images(batch=2)
+        optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+        for _ in range(2):
+            optimiser.zero_grad()
+            (net(*scene) - 0.9 * scene[1]).abs().mean().backward()
+            optimiser.step()
+        return torch.cat([value.detach().flatten() for value in net.parameters()])
+
+    assert torch.equal(train(), train())
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_batch_equals_its_images_and_single_precision_equals_double(key):
+    net, scene = pinned(shaken(network(key))), images(height=6, width=5, batch=2)
+    with torch.inference_mode():
+        single = net(*scene)
+        net.double()
+        double = [image.double() for image in scene]
+        together = net(*double)
+        alone = torch.cat([net(*(image[i : i + 1] for image in double)) for i in range(2)])
+    assert (single.dtype, together.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-7)
+    torch.testing.assert_close(single.double(), together, rtol=1e-4, atol=2e-5 * 2047)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_mixed_precision(key):
+    net, (ms, lms, guide) = network(key), images(height=8, width=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = net(ms, lms, guide)
+    (fused.float() - lms).abs().mean().backward()
+    assert (fused.float() - net(ms, lms, guide)).abs().mean() < 0.03 * 2047
+    assert all(value.grad.isfinite().all() for value in net.parameters() if value.grad is not None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("key", KEYS)
+def test_cuda_agrees_with_cpu(key):
+    net = network(key).double()
+    scene = images(height=9, width=7, batch=2, dtype=torch.float64)
+    expected = net(*scene)
+    actual = net.cuda()(*(image.cuda() for image in scene))
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-8, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_weights_of_another_sensor_are_refused(key):
+    net = network(key, 8)
+    state = {net._official_name(name): value for name, value in net.state_dict().items()}
+    with pytest.raises(ValueError, match=r"unexpected shapes .*a sensor with 4 bands"):
+        network(key, 4).load_official(state)
+
+
+def labels_of(net, scene):
+    """The labels at the three scales that CANNet makes."""
+    seen = []
+    hooks = [block.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1])) for block in net.blocks[:3]]
+    with torch.inference_mode():
+        net.fuse(scene["ms"], scene["lms"], scene["pan"])
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def test_cannet_makes_the_labels_of_the_goldens():
+    net, scene, golden = compact("cannet_B8")
+    for level, labels in enumerate(labels_of(net, scene), 1):
+        assert (labels != golden[f"idx{level}"]).float().mean() < 0.01
+
+
+def test_another_start_gives_other_clusters():
+    net, scene, _ = compact("cannet_B4")
+    before = labels_of(net, scene)
+    net.start = 0.25
+    assert all(not torch.equal(*pair) for pair in zip(before, labels_of(net, scene), strict=True))
+    with pytest.raises(ValueError, match=r"start: expected a number in \[0, 1\), got 1"):
+        network("cannet", start=1)
+
+
+def blobs(spread=0.01):
+    """Two images of 400 pixels around five points each, and the point that each pixel belongs to."""
+    draw = torch.Generator().manual_seed(3)
+    truth = torch.arange(400) * 7 % 5
+    points = 10 * torch.eye(5)[truth]
+    return torch.stack([points, points.flip(1)]) + spread * torch.randn(2, 400, 5, generator=draw), truth
+
+
+def test_k_means_finds_clusters_that_lie_apart_and_each_image_alone():
+    features, truth = blobs()
+    labels = _kmeans.cluster(features, 5)
+    for image, found in zip(features, labels, strict=True):
+        pairs = set(zip(truth.tolist(), found.tolist(), strict=True))
+        assert len(pairs) == 5
+        assert torch.equal(_kmeans.cluster(image[None], 5)[0], found)
+
+
+def test_k_means_by_the_definition():
+    features = blobs(5.0)[0][:1].double()
+    labels = _kmeans.cluster(features, 7)[0]
+    x = features[0].float().double()
+    centres = [x[200]]
+    for j in range(1, 7):
+        distance = torch.stack([(x - centre).square().sum(1) for centre in centres]).amin(0).cumsum(0)
+        centres.append(x[int((distance <= (0.5 + 0.6180339887498949 * j) % 1 * distance[-1]).sum())])
+    centres, old = torch.stack(centres), None
+    for _ in range(100):
+        new = torch.cdist(x, centres).argmin(1)
+        if old is not None and (new != old).sum() <= 4:
+            break
+        old = new
+        centres = torch.stack([x[new == k].mean(0) if (new == k).any() else centres[k] for k in range(7)])
+    assert torch.equal(labels, new)
+
+
+def test_k_means_of_equal_pixels_and_of_fewer_pixels_than_clusters():
+    assert torch.equal(_kmeans.cluster(torch.ones(1, 9, 2), 4), torch.zeros(1, 9, dtype=torch.long))
+    assert _kmeans.cluster(torch.rand(1, 3, 2), 32).unique().numel() == 3
+
+
+def test_small_clusters_are_dissolved_and_share_the_kernel_of_all_pixels():
+    x = torch.zeros(1, 4, 20, 20)
+    x[..., 10:, :] = 1
+    x[..., 5, 5] = 50
+    labels = cannet.pixel_labels(x, 0.5)[0]
+    sizes = torch.bincount(labels, minlength=33)
+    assert ((sizes[:32] == 0) | (sizes[:32] > 2)).all()
+    layer, noise = cannet.ClusterAdaptiveConvolution(4).eval(), torch.rand(1, 4, 6, 6)
+    with torch.inference_mode():
+        mixed = layer(noise, torch.arange(36)[None] % 2 + 31)
+        whole = layer(noise, torch.full((1, 36), 32))
+    torch.testing.assert_close(mixed.flatten(2)[..., 1::2], whole.flatten(2)[..., 1::2])
+    assert not torch.allclose(mixed.flatten(2)[..., ::2], whole.flatten(2)[..., ::2], rtol=1e-3)
+
+
+def test_parts_of_an_image_change_nothing(monkeypatch):
+    net, scene = pinned(network("cannet")).double(), images(height=8, width=8, dtype=torch.float64)
+
+    def result():
+        fused = net(*scene)
+        return [fused.detach(), *torch.autograd.grad(fused.square().mean(), list(net.parameters()))]
+
+    whole = result()
+    monkeypatch.setattr("waldbench.methods.deep._parts.CPU_BUDGET", 5000)
+    for part, expected in zip(result(), whole, strict=True):
+        torch.testing.assert_close(part, expected, rtol=1e-9, atol=1e-9)
