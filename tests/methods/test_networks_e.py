@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.methods.formula_weights import values
 from waldbench import methods
 from waldbench.imaging import sensors
-from waldbench.methods.deep import _attention, _kmeans, _tiles, cannet, wfanet
+from waldbench.methods.deep import _attention, _kmeans, _tiles, arnet, cannet, wfanet
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
@@ -26,6 +26,7 @@ HAAR = 1.966e6
 # Parameters with 8 and 4 bands; multiplications at 64x64 pixels with 8 bands, at 256x256 with 8 and 4 bands (None: see below).
 SIZES: dict[str, tuple[float | None, ...]] = {
     "cannet": (787_426, 785_118, 444.8e6, 7.007e9, 6.856e9),
+    "arnet": (15_923_720, 15_921_412, 3.473e9, None, None),
     "wfanet": (521_606, 506_630, 1.179e9 - HAAR, None, None),
 }
 KEYS = tuple(SIZES)
@@ -34,6 +35,8 @@ RATIO_FOUR = ("wfanet",)
 FILES: dict[str, str] = {}
 # Registered because the released networks count them, but no path leads from them to the image.
 WITHOUT_PATH: dict[str, str] = {}
+# A constant before batch normalisation leaves it again: the true gradient is zero.
+CANCELLED = {"arnet": r".*(features\.[03]|(height|width)\.[03])\.bias"}
 
 
 def network(key, count=4, ratio=4, guide_bands=1, **options):
@@ -65,12 +68,28 @@ def given(net, names, rules, scale):
     return net
 
 
+def shape(net, shapes):
+    """Set the kernel shapes of ARNet's ten layers."""
+    layers = [layer for layer in net.modules() if isinstance(layer, arnet.RectangleConvolution)]
+    for layer, found in zip(layers, shapes, strict=True):
+        layer.shape.copy_(torch.as_tensor(found))
+    return net
+
+
+def set_reach(net, reach):
+    for layer in net.modules():
+        if isinstance(layer, arnet.RectangleConvolution):
+            layer.reach = reach
+
+
 def compact(name):
     """The network with weights by formula, the scene, and every third pixel of the released network's images."""
     key, bands = name.split("_B")
     with np.load(GOLDEN / f"formula_{FILES.get(key, key)}_B{bands}.npz") as file:
         net = given(network(key, int(bands)), file["names"].tolist(), file["rules"].tolist(), float(file["c"]))
     golden = tensors(GOLDEN / f"formula_{FILES.get(key, key)}_B{bands}.npz")
+    if key == "arnet":
+        shape(net, golden["shapes"])
     return net, tensors(GOLDEN / f"scene_B{bands}.npz"), golden
 
 
@@ -80,6 +99,10 @@ def outputs(net, scene, golden):
     with torch.inference_mode():
         if net.card.key == "cannet":
             return {"fused": fused([golden[f"idx{level}"].long() for level in (1, 2, 3)])}
+        if net.card.key == "arnet":
+            found = {"fused": fused()}
+            set_reach(net, 9)
+            return found | {"fused_hw9": fused()}
         return {"fused": fused()}
 
 
@@ -104,8 +127,10 @@ def test_every_pixel_of_the_formula_golden(key, bands):
     net = network(key, bands)
     own = {net._official_name(name): list(value.shape) for name, value in net.state_dict().items()}
     assert [own[name] for name in names] == list(shapes)
-    golden = tensors(SHARED / f"{name}.npz")
-    for output, value in outputs(given(net, names, rules, entry["c"]), golden, golden).items():
+    golden, net = tensors(SHARED / f"{name}.npz"), given(net, names, rules, entry["c"])
+    if key == "arnet":
+        shape(net, list(entry["NXY"].values()))
+    for output, value in outputs(net, golden, golden).items():
         torch.testing.assert_close(value, golden[output], rtol=1e-4, atol=1e-5 * float(golden[output].abs().max()))
 
 
@@ -116,7 +141,9 @@ def test_parameters_are_those_of_the_released_network(key):
 
 
 def pinned(net):
-    """CANNet with the same labels for every image: one bit in the features may change those that it makes itself."""
+    """A network without choices that one bit may change: CANNet with labels, ARNet with kernel shapes."""
+    if net.card.key == "arnet":
+        return shape(net, [(3, 3)] * 10)
     if net.card.key == "cannet":
         fuse = net.fuse
 
@@ -131,8 +158,10 @@ def pinned(net):
 
 def macs(net, side):
     """Multiplications of convolutions and matrix products, less those with zeros that only their layout needs."""
-    net, surplus = pinned(net).to("meta"), []
-    scene = [image.to("meta") for image in images(net.sensor.count, side // 4, side // 4)]
+    # The shapes that ARNet keeps are numbers.
+    device = "cpu" if net.card.key == "arnet" else "meta"
+    net, surplus = pinned(net).to(device), []
+    scene = [image.to(device) for image in images(net.sensor.count, side // 4, side // 4)]
     with ExitStack() as hooks:
         for layer in net.modules():
             if hasattr(layer, "padding_macs"):
@@ -209,7 +238,17 @@ def test_gradients_reach_every_parameter_that_the_network_uses(key):
     net = shaken(network(key)).train()
     net(*images(height=8, width=8, batch=2)).square().mean().backward()
     silent = {name for name, value in net.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0}
-    assert silent == {name for name, _ in net.named_parameters() if re.fullmatch(WITHOUT_PATH.get(key, ""), name)}
+    assert {name for name in silent if not re.fullmatch(CANCELLED.get(key, ""), name)} == without_path(net)
+
+
+def without_path(net):
+    """Parameters from which no path leads to the image."""
+    names = [name for name, _ in net.named_parameters()]
+    if net.card.key != "arnet":
+        return {name for name in names if re.fullmatch(WITHOUT_PATH.get(net.card.key, ""), name)}
+    used = {name: arnet.SHAPES.index(tuple(value.tolist())) for name, value in net.named_parameters() if name.endswith("shape")}
+    kept = {f"{name.removesuffix('shape')}kernels.{place}." for name, place in used.items()}
+    return {name for name in names if name in used or (".kernels." in name and not name.startswith(tuple(kept)))}
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -349,16 +388,17 @@ def test_small_clusters_are_dissolved_and_share_the_kernel_of_all_pixels():
     assert not torch.allclose(mixed.flatten(2)[..., ::2], whole.flatten(2)[..., ::2], rtol=1e-3)
 
 
-@pytest.mark.parametrize("key", ["cannet", "wfanet"])
+@pytest.mark.parametrize("key", ["arnet", "cannet", "wfanet"])
 def test_parts_of_an_image_change_nothing(key, monkeypatch):
-    net, scene = pinned(network(key)).double(), images(height=8, width=8, dtype=torch.float64)
+    net, scene = pinned(network(key)).double(), images(height=4, width=4, dtype=torch.float64)
 
     def result():
         fused = net(*scene)
-        return [fused.detach(), *torch.autograd.grad(fused.square().mean(), list(net.parameters()))]
+        used = [value for name, value in net.named_parameters() if name not in without_path(net)]
+        return [fused.detach(), *torch.autograd.grad(fused.square().mean(), used)]
 
     whole = result()
-    monkeypatch.setattr("waldbench.methods.deep._parts.CPU_BUDGET", 5000)
+    monkeypatch.setattr("waldbench.methods.deep._parts.CPU_BUDGET", 3000)
     for part, expected in zip(result(), whole, strict=True):
         torch.testing.assert_close(part, expected, rtol=1e-9, atol=1e-9)
 
@@ -412,3 +452,71 @@ def test_wfanet_fuses_large_images_in_tiles():
     assert not torch.allclose(tiled, whole, rtol=1e-4)
     with pytest.raises(ValueError, match="tile: expected a multiple of 4, or 0 for no tiles, got 30"):
         network("wfanet", tile=30)
+
+
+@pytest.mark.parametrize(("shapes", "expected"), [((3, 3), 4_417_032), ((7, 7), 6_546_952)])
+def test_parameters_that_arnet_uses(shapes, expected):
+    net = shape(network("arnet", 8), [shapes] * 10)
+    silent = {name for name in without_path(net) if not name.endswith("shape")}
+    assert sum(value.numel() for name, value in net.named_parameters() if name not in silent) == expected
+    # And the multiplications with large kernels.
+    if shapes == (7, 7):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net(*images(8, 16, 16))
+        assert counter.get_total_flops() / 2 == pytest.approx(5.150e9, rel=5e-4)
+
+
+def direct_rectangles(x, kernel, heights, widths):
+    """The published definition, pixel by pixel."""
+    (rows, columns), (height, width) = kernel.kernel_size, x.shape[-2:]
+    wide, out = torch.nn.functional.pad(x[0], (1, 1, 1, 1)), torch.zeros(len(kernel.weight), height, width)
+    for row, column in np.ndindex(height, width):
+        for i, j in np.ndindex(rows, columns):
+            y = row + 1 + (i - rows // 2) * float(heights[row, column]) / rows
+            z = column + 1 + (j - columns // 2) * float(widths[row, column]) / columns
+            corners = [[min(max(v, 0), n + 1) for v in (np.floor(p), np.floor(p) + 1, p)] for p, n in ((y, height), (z, width))]
+            for a, b in np.ndindex(2, 2):
+                share = (1 - abs(corners[0][2] - corners[0][a])) * (1 - abs(corners[1][2] - corners[1][b]))
+                out[:, row, column] += kernel.weight[:, :, i, j] @ wide[:, int(corners[0][a]), int(corners[1][b])] * share
+    return out + kernel.bias[:, None, None]
+
+
+@pytest.mark.parametrize("shapes", [(3, 5), (7, 3)])
+def test_rectangles_by_the_definition(shapes):
+    layer = shape(torch.nn.Sequential(*(arnet.RectangleConvolution(2, 18) for _ in range(10))), [shapes] * 10)[0].eval()
+    x = torch.rand(1, 2, 6, 5, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        features = layer.features(100 * x)
+        heights, widths = (17 * head(features)[0, 0] + 1 for head in (layer.height, layer.width))
+        assert heights.max() > 6
+        expected = direct_rectangles(x, layer.kernels[arnet.SHAPES.index(shapes)], heights, widths)
+        torch.testing.assert_close(layer(x, False)[0], layer.gain(x)[0] * expected + layer.offset(x)[0])
+
+
+def test_arnet_keeps_the_shapes_of_its_training():
+    net, scene = network("arnet"), [image / 2047 for image in images(height=8, width=8, batch=2)]
+    layer = net.blocks[4].second
+    assert not layer.shape.any()
+    net.train()
+    net.published_loss(*scene, scene[1], 99)
+    chosen = layer.shape.tolist()
+    assert tuple(chosen) in arnet.SHAPES
+    shape(net, [(7, 5)] * 10)
+    net.published_loss(*scene, scene[1], 100)
+    assert layer.shape.tolist() == [7, 5]
+    net.eval().fuse(*scene)
+    assert layer.shape.tolist() == [7, 5]
+    net.train().keep_shapes = False
+    net.fuse(*scene)
+    assert layer.shape.tolist() == chosen
+
+
+def test_arnet_chooses_odd_numbers_of_taps_from_the_mean_size():
+    layer = arnet.RectangleConvolution(2, 18)
+    for mean, taps in ((1.0, 3), (7.9, 3), (8.1, 3), (10.1, 5), (12.5, 5), (14.0, 7), (18.0, 7)):
+        sides = [torch.full((2, 3, 3), mean), torch.full((2, 3, 3), 18.0)]
+        assert layer._taps(sides, True) == (taps, 7)
+    layer.reach = 9
+    assert layer._taps([torch.full((1, 1, 1), 5.5), torch.full((1, 1, 1), 3.0)], True) == (5, 3)
+    with pytest.raises(ValueError, match="reach: expected at least 3 pixels, got 2"):
+        network("arnet", reach=2)
