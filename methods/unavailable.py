@@ -12,6 +12,5 @@ REASONS = {
     "adwm-fusionnet": _COVARIANCE,
     "adwm-lagconv": f"{_COVARIANCE}; the weights released for it do not match the released code",
     "adwm-lgpnet": _COVARIANCE,
-    "canconv": "its clustering and its convolution by cluster (Duan et al., CVPR 2024) need a compiled CUDA extension",
     "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",
 }
