@@ -22,5 +22,5 @@ def run(options: argparse.Namespace) -> int:
     lines, sound = check_data(options.key, options.data_root)
     out = console()
     for line in lines:
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True)
     return 0 if sound else 1

@@ -23,12 +23,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the cards of everything that has this key: methods, indices, datasets, sensors, protocols; returns 0."""
     from rich.table import Table
+    from rich.text import Text
 
     from waldbench.bench.screen import console
 
     out = console()
     for kind, facts in _cards(options.key):
-        table = Table(box=None, show_header=False, pad_edge=False, title=f"[bold]{kind}[/]", title_justify="left")
+        table = Table(box=None, show_header=False, pad_edge=False, title=Text(kind, style="bold"), title_justify="left")
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         for name, value in facts.items():

@@ -112,10 +112,6 @@ def told(value: Any) -> str:
     """A value of a protocol in a few letters: 0.001, true, 0.9,0.99."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    return (
-        ",".join(map(told, value))
-        if isinstance(value, list | tuple)
-        else f"{value:.6g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, list | tuple):
+        return ",".join(map(told, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

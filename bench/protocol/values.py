@@ -74,6 +74,9 @@ KEYS = _list(
     "a list of keys, each once",
     lambda value: all(isinstance(item, str) and item for item in value) and len(set(value)) == len(value),
 )
+_NAME = Kind(
+    "a name of letters, digits and _ . + = -, at most 100", lambda value: isinstance(value, str) and bool(NAME.fullmatch(value))
+)
 _BETAS = _list(
     "two numbers from 0 to below 1, such as [0.9, 0.999]",
     lambda value: len(value) == 2 and all(_is_number(item) and 0 <= item < 1 for item in value),
@@ -87,9 +90,7 @@ _MILESTONES = _list(
 def kinds(schedules: tuple[str, ...]) -> dict[str, Kind]:
     """Kinds of the fields of a protocol by name, but for `scoring`."""
     return {
-        "name": Kind(
-            "a name of letters, digits and _ . + = -", lambda value: isinstance(value, str) and bool(NAME.fullmatch(value))
-        ),
+        "name": _NAME,
         **dict.fromkeys(("train_images", "valid_images", "reduced_images", "full_images"), whole(1, "all")),
         **dict.fromkeys(("patch", "batch", "accumulate"), whole(1)),
         "steps": whole(1, "epochs decide"),

@@ -195,7 +195,7 @@ def test_unknown_preset_and_broken_file(tmp_path):
         protocol.load("quik")
     path = tmp_path / "broken.yaml"
     path.write_text("a: [1")
-    with pytest.raises(UsageError, match="broken.yaml is not a YAML file of plain values: line 1"):
+    with pytest.raises(UsageError, match=r"broken\.yaml is not a YAML file of plain values: line 1"):
         protocol.load(str(path))
     path.write_text(yaml.safe_dump([1, 2]))
     with pytest.raises(UsageError, match="expected fields of a protocol"):
