@@ -187,7 +187,7 @@ def _add_completers(parser: argparse.ArgumentParser) -> None:
 
 def _main(arguments: Sequence[str] | None) -> int:
     options = parse(arguments)
-    _add_plugins(getattr(options, "plugin", []))
+    add_plugins(getattr(options, "plugin", []))
     code: int = _module(options.command).run(options)
     return code
 
@@ -204,7 +204,8 @@ def fail_softly(work: Callable[[], int]) -> int:
         return 130
 
 
-def _add_plugins(files: Iterable[str]) -> None:
+def add_plugins(files: Iterable[str]) -> None:
+    """Load plugin files and tell of problems, one line each."""
     from waldbench.bench import plugins
 
     for name in files:

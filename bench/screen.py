@@ -38,6 +38,13 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=max(out.width, 120))
 
 
+def nowhere() -> Console:
+    """A console that nobody sees."""
+    from rich.console import Console
+
+    return Console(file=io.StringIO(), quiet=True)
+
+
 def shortened(text: str, width: int) -> str:
     """A text of at most `width` letters; what is too long loses its middle."""
     if len(text) <= width:

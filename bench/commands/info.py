@@ -17,6 +17,7 @@ from waldbench.imaging import sensors
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("key", metavar="KEY", help="a method, index, dataset, sensor or protocol (all keys: run_bench.py list)")
+    shared.add_json(parser)
     shared.add_plugins(parser)
 
 
@@ -27,6 +28,9 @@ def run(options: argparse.Namespace) -> int:
 
     from waldbench.bench.screen import console
 
+    if options.json:
+        shared.print_json(dict(_cards(options.key)))
+        return 0
     out = console()
     for kind, facts in _cards(options.key):
         table = Table(box=None, show_header=False, pad_edge=False, title=Text(kind, style="bold"), title_justify="left")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +86,25 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--quiet", action="store_true", help="only failures and the final table")
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: the exit code, and protocol id and dataset label of the tables it is about."""
+
+    code: int
+    wanted: frozenset[tuple[str, str]] = frozenset()
+
+
 def run(options: argparse.Namespace) -> int:
     """Plan, say what will run, run it, and report.
 
     Returns:
         0 if every cell succeeded, 1 if one failed, 130 after Ctrl-C.
     """
+    return outcome(options).code
+
+
+def outcome(options: argparse.Namespace, silent: bool = False) -> Outcome:
+    """Run as `run` does; `silent` prints nothing at all, for callers that show the results themselves."""
     _check(options)
     settings = _settings(options)
     from waldbench.bench.results.store import Store
@@ -101,20 +114,20 @@ def run(options: argparse.Namespace) -> int:
 
     distributed.start()
     if distributed.rank():
-        return _follow()
+        return Outcome(_follow())
     store = Store(settings.results)
     if options.executor == "local" and not options.dry_run:
         warm_up()
     try:
-        code = _lead(options, settings, store)
+        found = _lead(options, settings, store, silent)
     except DistributedError as error:  # the others wait for this process; torchrun ends them with it
         print(f"error: {error}; run the same command again to resume", file=sys.stderr)
-        return 1
+        return Outcome(1)
     except BaseException:
         followers.dismiss()
         raise
     followers.dismiss()
-    return code
+    return found
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -145,13 +158,13 @@ def _follow() -> int:
     return code
 
 
-def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+def _lead(options: argparse.Namespace, settings: Settings, store: Store, silent: bool) -> Outcome:
     from waldbench.bench.commands.announce import announce
     from waldbench.bench.environment import cores
     from waldbench.bench.run.prepare import prepare
-    from waldbench.bench.screen import console
+    from waldbench.bench.screen import console, nowhere
 
-    out = console()
+    out = nowhere() if silent else console()
     text = configuration.resolved(options, parser(), settings)
     if options.save_config:
         _save(text, options.save_config)
@@ -162,7 +175,7 @@ def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     if not options.quiet or options.dry_run:
         announce(out, settings, protocols, planned, store, options.workers)
     if options.dry_run:
-        return 0
+        return Outcome(0)
     _make_folder(settings.results)
     configuration.keep(text, settings.results)
     for one, rules in zip(plans, protocols, strict=True):
@@ -172,7 +185,8 @@ def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     failed = [*planned.broken, *(record for record in records if not record.ok)]
     wanted = _wanted(planned, failed) if len(protocols) == 1 else _remember(settings, protocols, planned, store)
     written = _report(options, wanted, store, out)
-    return 1 if failed or not written or len(records) < len(planned.jobs) else 0
+    code = 1 if failed or not written or len(records) < len(planned.jobs) else 0
+    return Outcome(code, frozenset(wanted))
 
 
 def parser() -> argparse.ArgumentParser:
