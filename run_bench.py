@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `python run_bench.py --methods cf2n fusionnet --dataset wv3`."""
 
 from waldbench.bench.cli import main

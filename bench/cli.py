@@ -6,11 +6,11 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from waldbench.bench.commands import COMMANDS
 from waldbench.bench.errors import UsageError
@@ -20,6 +20,8 @@ PROGRAM = "run_bench.py"
 EXAMPLES = """examples:
   run_bench.py --methods cf2n fusionnet --dataset wv3          train, evaluate and rank two networks
   run_bench.py --methods all-classic --dataset scene:my.mat    every classic method on your own scene
+  run_bench.py --methods cf2n --dataset wv3 --sweep lr=3e-4,1e-3   one row a learning rate, in one table
+  run_bench.py --config run.yaml                               a run as a file
   run_bench.py --task hs --dataset wdc                         a fast selection on hyperspectral images
   run_bench.py list                                            methods, indices, datasets, sensors, protocols
   run_bench.py info cf2n                                       what is published and what is inferred
@@ -69,8 +71,34 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if command not in COMMANDS:
         near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.3) or list(COMMANDS)
         raise UsageError(f"unknown command '{command}'; expected {', '.join(COMMANDS)} (nearest: {near[0]})")
-    options = _parser_of(command).parse_args(words)
+    options = _with_file(command, words)
     options.command = command
+    return options
+
+
+def _with_file(command: str, words: list[str]) -> argparse.Namespace:
+    """Options of a command's words, and before them those of the file that `--config` names."""
+    parser = _parser_of(command)
+    options = parser.parse_args(words)
+    path = getattr(options, "config", None)
+    if path is None:
+        return options
+    from waldbench.bench.commands import configuration
+
+    return parser.parse_args([*configuration.words(configuration.read(path), parser, str(path)), *words])
+
+
+def from_python(content: Mapping[str, Any]) -> argparse.Namespace:
+    """Options of a run by their names, as `waldbench.run` takes them; checked as the words of a command line are.
+
+    Raises:
+        UsageError: for an unknown option or a wrong value.
+    """
+    from waldbench.bench.commands import configuration
+
+    parser = _parser_of("run")
+    options = parser.parse_args(configuration.words(content, parser, "run"))
+    options.command = "run"
     return options
 
 
@@ -106,14 +134,61 @@ def _option_names(parser: argparse.ArgumentParser) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns 0 if everything succeeded, 1 if a cell failed, 2 for a wrong request, 130 after Ctrl-C."""
+    from waldbench.bench.screen import patient
+
     # Interpreters that this one starts must not import what happens to lie in the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
-    return fail_softly(lambda: _main(arguments))
+    if arguments is None and "_ARGCOMPLETE" in os.environ:
+        _complete()
+    with patient() as out:
+        code = fail_softly(lambda: _main(arguments))
+        out.flush()
+        if out.full:
+            print(f"error: standard output could not be written: {out.lost}", file=sys.stderr)
+    return max(code, 1) if out.full else code
+
+
+def _complete() -> None:
+    """Words for the shell, where argcomplete is installed (the extra `completion`); ends the process if the shell asked."""
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    parser = _overview()
+    _add_run_and_others(parser)
+    argcomplete.autocomplete(parser, always_complete_options=True)
+
+
+def _add_run_and_others(parser: argparse.ArgumentParser) -> None:
+    """Every command as a subparser; a command line that begins with an option is that of `run`."""
+    words = os.environ.get("COMP_LINE", "").split()[1:2]
+    if words and words[0].startswith("-"):
+        _module("run").add_options(parser)
+        _add_completers(parser)
+        return
+    commands = parser.add_subparsers()
+    for name in COMMANDS:
+        known = commands.add_parser(name, allow_abbrev=False)
+        _module(name).add_options(known)
+        _add_completers(known)
+
+
+def _add_completers(parser: argparse.ArgumentParser) -> None:
+    """Keys where an option or a word takes such."""
+    from waldbench import datasets, methods, metrics
+    from waldbench.bench import protocol
+
+    keys = {"methods": methods.names, "dataset": datasets.names, "protocol": protocol.presets}
+    everything = lambda: [*methods.names(), *metrics.names(), *datasets.names()]  # noqa: E731
+    for action in parser._actions:
+        names = keys.get(action.dest) or (everything if action.dest == "key" else None)
+        if names is not None:
+            action.completer = lambda names=names, **_asked: names()  # type: ignore[attr-defined]
 
 
 def _main(arguments: Sequence[str] | None) -> int:
     options = parse(arguments)
-    _add_plugins(getattr(options, "plugin", []))
+    add_plugins(getattr(options, "plugin", []))
     code: int = _module(options.command).run(options)
     return code
 
@@ -125,14 +200,13 @@ def fail_softly(work: Callable[[], int]) -> int:
     except (UsageError, UnknownNameError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
 
 
-def _add_plugins(files: Iterable[str]) -> None:
+def add_plugins(files: Iterable[str]) -> None:
+    """Load plugin files and tell of problems, one line each."""
     from waldbench.bench import plugins
 
     for name in files:

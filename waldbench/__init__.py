@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from waldbench.imaging import Scene, interp23, sensors
 
 __version__ = "0.2.0"
-__all__ = ["Scene", "__version__", "datasets", "interp23", "methods", "metrics", "sensors"]
+__all__ = ["Scene", "__version__", "datasets", "interp23", "methods", "metrics", "run", "sensors"]
 
 _PACKAGES = ("datasets", "methods", "metrics")
 _IMAGING = ("Scene", "interp23", "sensors")
@@ -31,6 +31,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"waldbench.{name}")
     if name in _IMAGING:
         return getattr(importlib.import_module("waldbench.imaging"), name)
+    if name == "run":
+        return importlib.import_module("waldbench.bench.api").run
     raise AttributeError(f"module 'waldbench' has no attribute '{name}'")
 
 

@@ -49,15 +49,15 @@ def run(options: argparse.Namespace) -> int:
     for key in expand_methods(options.methods, options.task):
         reason = _unsupported(key, sensor)
         if reason:
-            out.print(f"skipped: {key}: {reason}", markup=False, soft_wrap=True)
+            out.print(f"skipped: {key}: {reason}", soft_wrap=True)
             continue
         wanted = grid.Measurement(key, sensor.key, sizes, tuple(dict.fromkeys(options.precision)), forms, plugins)
         problem = _measure(wanted, options.results)
         failed += [key] if problem else []
-        out.print(f"  {'failed' if problem else 'done'}  {key} {problem}".rstrip(), markup=False, soft_wrap=True)
+        out.print(f"  {'failed' if problem else 'done'}  {key} {problem}".rstrip(), soft_wrap=True)
     show(tables.table(options.results), out)
     for path in tables.write(Store(options.results)):
-        out.print(f"all rows: {path}", markup=False, soft_wrap=True)
+        out.print(f"all rows: {path}", soft_wrap=True)
     return 1 if failed else 0
 
 

@@ -17,18 +17,23 @@ from waldbench.imaging import sensors
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("key", metavar="KEY", help="a method, index, dataset, sensor or protocol (all keys: run_bench.py list)")
+    shared.add_json(parser)
     shared.add_plugins(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the cards of everything that has this key: methods, indices, datasets, sensors, protocols; returns 0."""
     from rich.table import Table
+    from rich.text import Text
 
     from waldbench.bench.screen import console
 
+    if options.json:
+        shared.print_json(dict(_cards(options.key)))
+        return 0
     out = console()
     for kind, facts in _cards(options.key):
-        table = Table(box=None, show_header=False, pad_edge=False, title=f"[bold]{kind}[/]", title_justify="left")
+        table = Table(box=None, show_header=False, pad_edge=False, title=Text(kind, style="bold"), title_justify="left")
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         for name, value in facts.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 from waldbench.bench.commands import options as shared
 
@@ -11,6 +13,7 @@ from waldbench.bench.commands import options as shared
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     shared.add_task(parser)
+    shared.add_json(parser)
     shared.add_plugins(parser)
 
 
@@ -21,6 +24,9 @@ def run(options: argparse.Namespace) -> int:
     from waldbench.bench.screen import console
     from waldbench.imaging import sensors
 
+    if options.json:
+        shared.print_json(_everything(options.task))
+        return 0
     out = console()
     rows = []
     for key in methods.names(options.task):
@@ -37,6 +43,22 @@ def run(options: argparse.Namespace) -> int:
     out.print("sensors    " + " ".join(sensors.names()))
     out.print("protocols  " + " ".join(protocol.presets()))
     return 0
+
+
+def _everything(task: str | None) -> dict[str, Any]:
+    """Cards of all methods, indices and datasets, and the keys of the rest."""
+    from waldbench import datasets, methods, metrics
+    from waldbench.bench import protocol
+    from waldbench.imaging import sensors
+
+    return {
+        "methods": [asdict(methods.card(key)) for key in methods.names(task)],
+        "indices": [asdict(metrics.card(key)) for key in metrics.names()],
+        "datasets": [{"key": key} | datasets.card(key) for key in datasets.names(task)],
+        "unavailable": methods.catalogue.unavailable,
+        "sensors": sensors.names(),
+        "protocols": protocol.presets(),
+    }
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> object:

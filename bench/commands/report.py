@@ -42,7 +42,7 @@ def _compare(a: Path, b: Path) -> int:
 
     table = compare.compare(Store(a), Store(b))
     out = console()
-    out.print(f"A: {a}\nB: {b}\n", markup=False, soft_wrap=True)
+    out.print(f"A: {a}\nB: {b}\n", soft_wrap=True)
     out.print(*compare.show(table), sep="\n")
-    out.print(f"all rows: {compare.write(table, b)}", markup=False, soft_wrap=True)
+    out.print(f"all rows: {compare.write(table, b)}", soft_wrap=True)
     return 0

@@ -1,21 +1,25 @@
-"""The command `run`: plan, say what will run, run it, report."""
+"""The command `run`: plan, say what will run, run it, report; from words, a file, or `waldbench.run`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from waldbench.bench.commands import configuration
 from waldbench.bench.commands import options as shared
 from waldbench.bench.errors import DistributedError, TrainingInterruptedError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from waldbench.bench.protocol import Protocol
     from waldbench.bench.results.record import Record
-    from waldbench.bench.results.store import Cell, Store
+    from waldbench.bench.results.store import Store
     from waldbench.bench.run.plan import Plan
     from waldbench.bench.run.settings import Settings
 
@@ -39,6 +43,10 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--track", choices=some, help="of SAR-optical data: cloud removal or sharpening")
     group.add_argument("--ablate", choices=("guide",), nargs="+", default=[], help="also train networks without a guide")
     group.add_argument("--protocol", default="quick", metavar="NAME", help="quick (default), full, or a YAML file")
+    changes = "fields of the protocol in other words, such as lr=1e-3 steps=800; name and id follow"
+    group.add_argument("--set", dest="changes", nargs="+", default=[], metavar="FIELD=VALUE", help=changes)
+    sweep = "one row for each value, such as lr=1e-4,3e-4,1e-3, all in one table"
+    group.add_argument("--sweep", nargs="+", default=[], metavar="FIELD=A,B", help=sweep)
     seeds = "seeds of the training (default: 42)"
     group.add_argument("--seeds", nargs="+", type=shared.whole(0, 2**31 - 1), default=[42], metavar="N", help=seeds)
     group.add_argument("--weights", metavar="zoo|PATH", help="evaluate with these weights instead of training")
@@ -53,6 +61,9 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     response = "PAN's spectral response (nm, PAN) for a cube without PAN"
     group.add_argument("--response", type=shared.existing_file, metavar="FILE", help=response)
     shared.add_results(group)
+    group.add_argument("--config", type=shared.existing_file, metavar="FILE", help="options from a YAML file; words win over it")
+    kept = "write the run as a file for --config (one is kept in the results folder, too)"
+    group.add_argument("--save-config", type=Path, metavar="FILE", help=kept)
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
@@ -64,6 +75,10 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     kinds = ", ".join(f"{name}: {where}" for name, where in EXECUTORS.items())
     group.add_argument("--executor", choices=tuple(EXECUTORS), default="local", help=kinds)
     group.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
+    group.add_argument("--timeout", type=shared.whole(1), metavar="S", help="seconds after which a cell is stopped (local)")
+    memory = "MiB of memory above which a cell is stopped (local, Linux)"
+    group.add_argument("--max-memory", type=shared.whole(1), metavar="MIB", help=memory)
+    group.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     group.add_argument("--compile", action="store_true", help="train with torch.compile")
     group.add_argument("--layout", choices=("auto", "channels-last", "contiguous"), default="auto", help="of images in memory")
     group.add_argument("--deterministic", action="store_true", help="refuse operations that give other bits each time (GPU)")
@@ -73,12 +88,25 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--quiet", action="store_true", help="only failures and the final table")
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: the exit code, and protocol id and dataset label of the tables it is about."""
+
+    code: int
+    wanted: frozenset[tuple[str, str]] = frozenset()
+
+
 def run(options: argparse.Namespace) -> int:
     """Plan, say what will run, run it, and report.
 
     Returns:
         0 if every cell succeeded, 1 if one failed, 130 after Ctrl-C.
     """
+    return outcome(options).code
+
+
+def outcome(options: argparse.Namespace, silent: bool = False) -> Outcome:
+    """Run as `run` does; `silent` prints nothing at all, for callers that show the results themselves."""
     _check(options)
     settings = _settings(options)
     from waldbench.bench.results.store import Store
@@ -88,20 +116,20 @@ def run(options: argparse.Namespace) -> int:
 
     distributed.start()
     if distributed.rank():
-        return _follow()
+        return Outcome(_follow())
     store = Store(settings.results)
     if options.executor == "local" and not options.dry_run:
         warm_up()
     try:
-        code = _lead(options, settings, store)
+        found = _lead(options, settings, store, silent)
     except DistributedError as error:  # the others wait for this process; torchrun ends them with it
         print(f"error: {error}; run the same command again to resume", file=sys.stderr)
-        return 1
+        return Outcome(1)
     except BaseException:
         followers.dismiss()
         raise
     followers.dismiss()
-    return code
+    return found
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -111,6 +139,11 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--track {options.track} goes with --task sar, got --task {options.task}")
     if options.scheduler and options.executor != "dask":
         raise UsageError("--scheduler goes with --executor dask")
+    for name in ("timeout", "max_memory"):
+        if getattr(options, name) and options.executor != "local":
+            raise UsageError(f"--{name.replace('_', '-')} goes with --executor local; a cluster has limits of its own")
+    if options.max_memory and not Path("/proc/self/status").is_file():
+        raise UsageError("--max-memory needs /proc, which this system does not have")
 
 
 def _follow() -> int:
@@ -127,32 +160,108 @@ def _follow() -> int:
     return code
 
 
-def _lead(options: argparse.Namespace, settings: Settings, store: Store) -> int:
+def _lead(options: argparse.Namespace, settings: Settings, store: Store, silent: bool) -> Outcome:
+    from waldbench.bench.commands.announce import announce
     from waldbench.bench.environment import cores
-    from waldbench.bench.run.plan import plan
     from waldbench.bench.run.prepare import prepare
-    from waldbench.bench.screen import console
-    from waldbench.datasets.base import DatasetError
+    from waldbench.bench.screen import console, nowhere
 
-    out = console()
-    try:
-        planned = plan(settings, store)
-    except DatasetError as error:
-        raise UsageError(str(error)) from error
+    out = nowhere() if silent else console()
+    text = configuration.resolved(options, parser(), settings)
+    if options.save_config:
+        _save(text, options.save_config)
+    protocols = _protocols(options, settings)
+    plans = _plans(protocols, settings, store)
+    planned = _joined(plans)
     _check_tracks(options, planned)
     if not options.quiet or options.dry_run:
-        _announce(out, settings, planned, options.workers)
+        announce(out, settings, protocols, planned, store, options.workers)
     if options.dry_run:
-        return 0
+        return Outcome(0)
     _make_folder(settings.results)
+    configuration.keep(text, settings.results)
     _settle(planned, store)
     _try_out(planned, store, out, options.quiet)
-    for problem in prepare(planned, settings, store, settings.threads or cores()):
-        out.print(problem, soft_wrap=True, markup=False)
+    for one, rules in zip(plans, protocols, strict=True):
+        for problem in prepare(one, replace(settings, protocol=rules), store, settings.threads or cores()):
+            out.print(problem, soft_wrap=True)
     records = _execute(options, planned, out)
     failed = [*planned.broken, *(record for record in records if not record.ok)]
-    written = _report(options, planned, failed, store, out)
-    return 1 if failed or not written else 0
+    wanted = _wanted(planned, failed) if len(protocols) == 1 else _remember(settings, protocols, planned, store)
+    written = _report(options, wanted, store, out)
+    code = 1 if failed or not written or len(records) < len(planned.jobs) else 0
+    return Outcome(code, frozenset(wanted))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of a run with their defaults."""
+    empty = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_options(empty)
+    return empty
+
+
+def _protocols(options: argparse.Namespace, settings: Settings) -> list[Protocol]:
+    from waldbench.bench.protocol import layers, sweep
+
+    found = sweep(settings.protocol, options.sweep)
+    names = [name for rules in found for name in layers.differing(settings.protocol.to_dict(), rules.to_dict())]
+    if not layers.only_training(names):
+        raise UsageError("--sweep goes over fields of the training; other images or indices would not compare in one table")
+    return found
+
+
+def _plans(protocols: Sequence[Protocol], settings: Settings, store: Store) -> list[Plan]:
+    """One plan a protocol of a sweep; what is not trained runs under the first of them only."""
+    from waldbench.bench.run.plan import plan
+    from waldbench.datasets.base import DatasetError
+
+    try:
+        plans = [plan(replace(settings, protocol=rules), store) for rules in protocols]
+    except DatasetError as error:
+        raise UsageError(str(error)) from error
+    for one in plans[1:]:
+        one.jobs = [job for job in one.jobs if job.trains]
+    return plans
+
+
+def _joined(plans: Sequence[Plan]) -> Plan:
+    """One plan of several: lists are put one behind the other, each entry once."""
+    parts = {item.name: [getattr(one, item.name) for one in plans] for item in fields(plans[0])}
+    lists = {name: values for name, values in parts.items() if isinstance(values[0], list)}
+    return replace(plans[0], **{name: _once(values) for name, values in lists.items()})
+
+
+def _once(lists: Sequence[list[Any]]) -> list[Any]:
+    found: list[Any] = []
+    for entry in (entry for entries in lists for entry in entries):
+        found += [] if entry in found else [entry]
+    return found
+
+
+def _save(text: str, path: Path) -> None:
+    from waldbench.bench.files import write_atomically
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UsageError(f"cannot write '{path}': {error}; give another --save-config") from error
+
+
+def _wanted(planned: Plan, failed: list[Record]) -> set[tuple[str, str]]:
+    """Protocol id and dataset label of the tables that a run prints."""
+    wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
+    return wanted | {(record.protocol["id"], record.dataset["label"]) for record in failed}
+
+
+def _remember(settings: Settings, protocols: Sequence[Protocol], planned: Plan, store: Store) -> set[tuple[str, str]]:
+    """Note the sweep beside the results; its tables are what the run prints."""
+    from waldbench.bench.results import sweeps
+
+    wanted = set()
+    for dataset in planned.opened.values():
+        ids = [rules.on(dataset.track).id for rules in protocols]
+        wanted.add((sweeps.remember(store, settings.protocol.name, ids), dataset.label))
+    return wanted
 
 
 def _settle(planned: Plan, store: Store) -> None:
@@ -185,10 +294,10 @@ def _try_out(planned: Plan, store: Store, out: Console, quiet: bool) -> None:
         record = record_failure(failure.job, store, failure.reason, failure.details)
         planned.jobs.remove(failure.job)
         planned.failed.append((failure.job.cell, record))
-        out.print(f"  failed  {failure.job.cell}: {failure.reason}", soft_wrap=True, markup=False, highlight=False)
+        out.print(f"  failed  {failure.job.cell}: {failure.reason}", soft_wrap=True)
     if not quiet:
         tried = f"tried on one small image in {time.monotonic() - started:.1f} s: {len(found)} of the cells cannot work"
-        out.print(tried if found else tried.partition(":")[0], highlight=False)
+        out.print(tried if found else tried.partition(":")[0])
 
 
 def _check_tracks(options: argparse.Namespace, planned: Plan) -> None:
@@ -199,19 +308,15 @@ def _check_tracks(options: argparse.Namespace, planned: Plan) -> None:
             raise UsageError(f"--track {options.track} does not fit {dataset.key}, which is {dataset.task}")
 
 
-def _report(options: argparse.Namespace, planned: Plan, failed: list[Record], store: Store, out: Console) -> bool:
+def _report(options: argparse.Namespace, wanted: set[tuple[str, str]], store: Store, out: Console) -> bool:
     """Derive the reports and print the tables of this run; False if the leaderboard could not be written."""
     from waldbench.bench import reports
     from waldbench.bench.reports.choices import Choice
 
-    wanted = {(cell.protocol, cell.dataset) for cell in planned.cells}
-    wanted |= {(record.protocol["id"], record.dataset["label"]) for record in failed}
     try:
         reports.publish(store, out, wanted, Choice(options.figures, options.siunitx, tuple(options.export)))
     except OSError as error:
-        out.print(
-            f"leaderboard not written: {error}; free some space and run the same command again", soft_wrap=True, markup=False
-        )
+        out.print(f"leaderboard not written: {error}; free some space and run the same command again", soft_wrap=True)
         return False
     return True
 
@@ -240,7 +345,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         methods=expand_methods(options.methods, options.task, options.track),
         datasets=tuple(options.dataset),
-        protocol=protocol.load(options.protocol),
+        protocol=protocol.change(protocol.load(options.protocol), options.changes),
         seeds=tuple(dict.fromkeys(options.seeds)),
         results=options.results.resolve(),
         data_root=options.data_root,
@@ -272,8 +377,10 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
 
     execute = executors.get("together" if distributed.size() > 1 else options.executor)
     try:
-        with Live(out, options.quiet) as live:
-            return execute(planned.jobs, live, executors.Resources(options.workers, options.threads, options.scheduler))
+        with Live(out, options.quiet, len({job.protocol.id for job in planned.jobs if job.trains}) > 1) as live:
+            limits = {"timeout": options.timeout, "max_memory": options.max_memory, "fail_fast": options.fail_fast}
+            given = executors.Resources(options.workers, options.threads, options.scheduler, **limits)
+            return execute(planned.jobs, live, given)
     except executors.InterruptedRunError:
         out.print("interrupted; finished cells are kept, and the same command resumes the others")
         raise SystemExit(130) from None
@@ -291,44 +398,3 @@ def _weights(name: str | None) -> tuple[str | None, Path | None]:
     if not folder.is_file():
         raise UsageError(f"weights '{name}' not found; expected zoo, a .safetensors or .pth file, or a folder that holds a zoo")
     return str(folder), None
-
-
-def _announce(out: Console, settings: Settings, planned: Plan, workers: int | None) -> None:
-    from waldbench.bench.run.schedule import batches
-
-    for name, dataset in planned.opened.items():
-        simulated = dataset.source == "simulated"
-        source = "[bold]SIMULATED data[/] (embedded twin)" if simulated else f"{dataset.source} data"
-        rules = settings.protocol.on(dataset.track).id
-        out.print(f"{name}: {source}, {dataset.sensor.title}, ratio {dataset.sensor.ratio}, protocol {rules}")
-    for notice in planned.notices:
-        out.print(f"note: {notice}", soft_wrap=True, markup=False)
-    groups = batches(planned.jobs, workers, settings.threads)
-    shares = [
-        f"{count} at a time, {' or '.join(map(str, sorted({job.threads or 1 for job in jobs})))} thread(s) each"
-        for jobs, count in groups
-    ]
-    out.print(f"device {settings.device}, cells {', then '.join(shares) or 'all done'}, results in {_short(settings.results)}/")
-    for label, cells in (("run", [job.cell for job in planned.jobs]), ("done before", planned.done)):
-        if cells:
-            out.print(f"{label}: " + ", ".join(str(cell) for cell in cells), soft_wrap=True, markup=False)
-    for cell, reason in planned.changed:
-        out.print(f"{cell}: {reason}; running again", soft_wrap=True, markup=False)
-    for cell, reason in planned.stale:
-        out.print(f"{cell}: {reason}; kept, stale", soft_wrap=True, markup=False)
-    for cell, *_ in planned.restored:
-        out.print(f"{cell}: an earlier result of the same code is put back", soft_wrap=True, markup=False)
-    if planned.unknown:
-        out.print(_unknown(planned.unknown), soft_wrap=True, markup=False)
-    for cell, reason in planned.skipped:
-        out.print(f"skipped: {cell}: {reason}", soft_wrap=True, markup=False)
-
-
-def _unknown(cells: list[Cell]) -> str:
-    what = str(cells[0]) if len(cells) == 1 else f"{len(cells)} results"
-    return f"unknown code: {what}: the record does not say which code made it; --force runs again"
-
-
-def _short(folder: Path) -> Path:
-    """A folder as seen from the current one, where it lies inside."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

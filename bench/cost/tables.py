@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from waldbench.bench.cost import grid, timings
-from waldbench.bench.files import write_atomically
+from waldbench.bench.files import write_table
 from waldbench.bench.results.store import Store
 
 
@@ -17,7 +17,7 @@ def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
     paths = []
     for name, rows in tables.items():
         if len(rows):
-            write_atomically(store.root / name, rows.to_csv(index=False, lineterminator="\n").encode())
+            write_table(store.root / name, rows)
             paths.append(store.root / name)
     return paths
 

@@ -67,6 +67,23 @@ def write(store: Store, frame: pd.DataFrame | None = None, fast: bool = False) -
     return paths
 
 
+def drawings(store: Store, name: str, part: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, Drawing]]:
+    """What may be drawn of one table, each with the kind of figure as its files are called.
+
+    Args:
+        store: the results.
+        name: of the table, see `leaderboard.groups`.
+        part: its rows of the leaderboard.
+        found: `samples` of the store.
+    """
+    good = part[part["status"] == "ok"]
+    if not len(good):
+        return
+    cells = [(cell, record) for cell, record in store.cells() if record.ok and _belongs(cell, record, good.iloc[0])]
+    for drawing in _drawings(store, name, good, found, cells):
+        yield drawing.stem.name.removeprefix(f"{name}_"), drawing
+
+
 def _belongs(cell: Cell, record: Record, row: pd.Series[Any]) -> bool:
     return [cell.protocol, cell.dataset, *data_of(record)] == [row[name] for name in GROUP]
 

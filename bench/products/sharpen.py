@@ -44,7 +44,7 @@ def sharpen(options: argparse.Namespace) -> int:
     except (DatasetError, ValueError, RuntimeError) as error:
         raise UsageError(str(error)) from error
     for notice in scene.notices if not options.quiet else ():
-        out.print(f"note: {notice}", soft_wrap=True, markup=False)
+        out.print(f"note: {notice}", soft_wrap=True)
     method = _method(key, scene, options.weights).to(device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -58,7 +58,7 @@ def sharpen(options: argparse.Namespace) -> int:
     if not options.quiet:
         size = "x".join(map(str, shape))
         seconds = time.monotonic() - started
-        out.print(f"{key}, {scene.sensor.title}, {how}: {output} ({size}), {seconds:.1f} s", soft_wrap=True, markup=False)
+        out.print(f"{key}, {scene.sensor.title}, {how}: {output} ({size}), {seconds:.1f} s", soft_wrap=True)
     return 0
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from rich.console import Console
 
 from waldbench.bench.reports.choices import Choice
-from waldbench.bench.results import leaderboard
+from waldbench.bench.results import leaderboard, sweeps
+from waldbench.bench.results.scores import samples
 from waldbench.bench.results.store import Store
 
 # Modules that derive the parts, each by its function `write`.
@@ -47,7 +48,7 @@ def write_all(
     """
     choice = choice or Choice()
     frame = leaderboard.build(store) if frame is None else frame
-    paths = leaderboard.write(store, frame)
+    paths = leaderboard.write(store, frame) + sweeps.write(store, frame)
     parts: dict[str, tuple[object, ...]] = {"latex": (choice.siunitx,)}
     parts |= {"figures": (choice.figures == "fast",)} if choice.figures != "none" else {}
     parts |= {"costs": (), "site": ()}
@@ -65,16 +66,18 @@ def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None, cho
     """Derive every report again and print the tables of the wanted (protocol id, dataset label) pairs; None: of all."""
     from waldbench.bench.reports import terminal
 
-    frame = leaderboard.build(store)
-    write_all(store, choice, report=lambda line: out.print(line, markup=False, soft_wrap=True), frame=frame)
+    found = samples(store)
+    frame = leaderboard.build(store, found)
+    write_all(store, choice, report=lambda line: out.print(line, soft_wrap=True), frame=frame)
+    frame = pd.concat([frame, sweeps.build(store, frame, found)], ignore_index=True)
     if wanted is not None:
         keys = zip(frame["protocol"], frame["dataset"], strict=True)
         frame = frame[[key in wanted for key in keys]]
     terminal.show(frame, out)
     for problem in store.problems:
-        out.print(problem, soft_wrap=True, markup=False)
+        out.print(problem, soft_wrap=True)
     line = f"leaderboard: {store.root / 'leaderboard.csv'}; tables/, figures/ and site/index.html beside it"
-    out.print(line, soft_wrap=True, markup=False)
+    out.print(line, soft_wrap=True)
 
 
 def _writer(name: str) -> Callable[..., list[Path]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from waldbench.bench.files import write_atomically
+from waldbench.bench.files import write_atomically, write_table
 from waldbench.bench.reports.choices import EXPORTS
 from waldbench.bench.results import leaderboard
 from waldbench.bench.results.columns import direction
@@ -71,7 +71,7 @@ def write_benchopt(store: Store, frame: pd.DataFrame) -> list[Path]:
     ]
     table = table[[*leading, *(name for name in table.columns if name not in leading)]]
     path = store.root / "exports" / "benchopt.csv"
-    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+    write_table(path, table)
     if importlib.util.find_spec("pyarrow") is None:
         return [path]
     stream = io.BytesIO()

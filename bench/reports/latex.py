@@ -11,7 +11,7 @@ import pandas as pd
 
 from waldbench.bench.files import write_atomically
 from waldbench.bench.reports.latex_text import escape, sentence, symbol
-from waldbench.bench.results import leaderboard
+from waldbench.bench.results import leaderboard, sweeps
 from waldbench.bench.results.cautions import cautions, letters
 from waldbench.bench.results.columns import (
     SOURCES,
@@ -26,6 +26,7 @@ from waldbench.bench.results.columns import (
     places,
     remarks,
 )
+from waldbench.bench.results.scores import samples
 from waldbench.bench.results.store import Store
 from waldbench.imaging.tracks import SPLITS
 
@@ -62,7 +63,8 @@ def write(store: Store, frame: pd.DataFrame | None = None, siunitx: bool = False
     """
     frame = leaderboard.build(store) if frame is None else frame
     tables: dict[str, str] = {}
-    for name, part in leaderboard.groups(frame):
+    joint = sweeps.build(store, frame, samples(store)) if sweeps.known(store) else frame.iloc[:0]
+    for name, part in [*leaderboard.groups(frame), *leaderboard.groups(joint)]:
         tables[name] = quality_table(part, f"tab:{name}", siunitx)
         tables[f"{name}_cost"] = cost_table(part, f"tab:{name}-cost", siunitx)
     inputs = "".join(f"\\input{{{name}}}\n" for name in tables) or "There are no results yet.\n"

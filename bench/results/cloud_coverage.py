@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from waldbench.bench.files import write_atomically
+from waldbench.bench.files import write_table
 from waldbench.bench.results.store import COVERAGE, Store
 
 # Limits of the bins: shares of an image that clouds and shadows hide.
@@ -21,7 +21,7 @@ def write(store: Store) -> list[Path]:
     path = store.root / "coverage.csv"
     if table.empty:
         return []
-    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+    write_table(path, table)
     return [path]
 
 

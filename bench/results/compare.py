@@ -11,7 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from waldbench.bench.files import write_atomically
+from waldbench.bench.files import write_table
+from waldbench.bench.protocol import layers
 from waldbench.bench.results import leaderboard
 from waldbench.bench.results.columns import direction
 from waldbench.bench.results.scores import GROUP, samples
@@ -19,9 +20,14 @@ from waldbench.bench.results.significance import LEVEL, holm, images_needed, wil
 from waldbench.bench.results.statistics import interval, per_image
 from waldbench.bench.results.store import Store
 
-COLUMNS = ["protocol", "dataset", "method", "what", "images", "a", "b", "change", "ci_low", "ci_high", "p", "p_holm", "verdict"]
+COLUMNS = ["protocol", "differs", "dataset", "method", "what", "images", "a", "b", "change", "ci_low", "ci_high", "p", "p_holm"]
+COLUMNS += ["verdict"]
 COUNTS = ("parameters", "macs_256", "flops_256")
 TIMES = ("cpu_ms_256", "cuda_ms_256", "peak_mib_512", "train_s")
+# Between the protocols of a pair that was trained differently.
+ARROW = " | "
+Key = tuple[str, ...]
+Rows = dict[Key, "pd.Series[Any]"]
 # Relative change that float32 sums in another order, or another processor, explain.
 ROUNDING = 1e-6
 STYLES = {"better": "green", "worse": "red", "changed": "bold"}
@@ -31,29 +37,37 @@ def compare(a: Store, b: Store) -> pd.DataFrame:
     """Compare what two stores have in common, and name what only one has.
 
     Indices are paired image by image (means over seeds) where protocol id, dataset and fingerprint agree; Holm's correction
-    is over the methods of one index. Counts of operations must be equal; latencies are listed without a test.
+    is over the methods of one index. A method without such a partner is paired with itself under a protocol that differs in
+    fields of the training only, and `differs` names them. Counts of operations must be equal; latencies are listed without a
+    test.
 
     Returns:
         One row per method and index or cost, columns `COLUMNS`; `change` is b - a, the interval a paired bootstrap of its mean.
         The verdict is "same", "better" or "worse" (p_holm < 0.05), "not significant", "too few images", "images differ",
-        "changed", "not tested", "only in A", "only in B", or "data or protocol differ".
+        "changed", "not tested", "only in A", "only in B", "protocols differ", or "data differ".
     """
     frames = [leaderboard.build(store) for store in (a, b)]
     first, second = (_by_key(frame[frame["status"] == "ok"]) for frame in frames)
     long = [dict(list(samples(store).groupby([*GROUP, "method"], sort=False))) for store in (a, b)]
+    contents = _contents(a) | _contents(b)
+    partners = {key: key for key in first if key in second} | _trained_differently(first, second, contents)
     rows: list[dict[str, Any]] = []
-    for key in [key for key in first if key in second]:
-        row = _facts(first[key])
-        rows += [row | found for found in _indices(long[0][key], long[1][key])]
-        rows += [row | found for found in _costs(first[key], second[key])]
-    rows += _unpaired(first, second, "A") + _unpaired(second, first, "B")
+    for key, other in partners.items():
+        row = _facts(first[key]) | _difference(key, other, contents)
+        rows += [row | found for found in _indices(long[0][key], long[1][other])]
+        rows += [row | found for found in _costs(first[key], second[other])]
+    rest = [
+        {key: row for key, row in these.items() if key not in taken}
+        for these, taken in ((first, partners.keys()), (second, set(partners.values())))
+    ]
+    rows += _unpaired(*rest, "A", contents) + _unpaired(*rest[::-1], "B", contents)
     return _judge(pd.DataFrame(rows, columns=COLUMNS))
 
 
 def write(table: pd.DataFrame, folder: Path) -> Path:
     """Write a comparison as `comparison.csv` into a folder and return its path."""
     path = folder / "comparison.csv"
-    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+    write_table(path, table)
     return path
 
 
@@ -63,6 +77,9 @@ def show(table: pd.DataFrame) -> list[Table | Text]:
     for (protocol, dataset), part in table.groupby(["protocol", "dataset"], sort=False):
         differing = part[~part["verdict"].isin(["same", "not tested"])]
         title = Text(f"{dataset}, protocol {protocol}", style="bold")
+        differs = "; ".join(dict.fromkeys(part["differs"].dropna()))
+        if ARROW in protocol:
+            title.append(f"\nTRAINED DIFFERENTLY: {differs}", style="yellow")
         grid = Table("method", "what", title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for name in ("A", "B", "B - A", "95 % interval", "p"):
             grid.add_column(name, justify="right", no_wrap=True)
@@ -74,8 +91,42 @@ def show(table: pd.DataFrame) -> list[Table | Text]:
     return shown or [Text("Both folders are empty: nothing to compare.")]
 
 
-def _by_key(frame: pd.DataFrame) -> dict[tuple[str, ...], pd.Series[Any]]:
+def _by_key(frame: pd.DataFrame) -> Rows:
     return {tuple(row[name] for name in (*GROUP, "method")): row for _, row in frame.iterrows()}
+
+
+def _contents(store: Store) -> dict[str, dict[str, Any]]:
+    """Content of each protocol of a store, by id."""
+    return {cell.protocol: record.protocol["content"] for cell, record in store.cells()}
+
+
+def _trained_differently(first: Rows, second: Rows, contents: dict[str, dict[str, Any]]) -> dict[Key, Key]:
+    """Pairs of rows without a partner that were trained under other protocols and tested alike; each in one pair at most."""
+    found: dict[Key, Key] = {}
+    for key in first:
+        near = [
+            other
+            for other in second
+            if key not in second
+            and other not in first
+            and other[1:] == key[1:]
+            and layers.only_training(layers.differing(contents.get(key[0], {}), contents.get(other[0], {})))
+        ]
+        if len(near) == 1 and near[0] not in found.values():
+            found[key] = near[0]
+    return found
+
+
+def _difference(key: Key, other: Key, contents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the protocols of a pair are called, and what differs between them."""
+    if key == other:
+        return {}
+    return {"protocol": f"{key[0]}{ARROW}{other[0]}", "differs": _told(key[0], other[0], contents)}
+
+
+def _told(a: str, b: str, contents: dict[str, dict[str, Any]]) -> str:
+    pairs = layers.differing(contents.get(a, {}), contents.get(b, {}))
+    return "; ".join(f"{name} {layers.told(x)} | {layers.told(y)}" for name, (x, y) in pairs.items()) or "the name"
 
 
 def _facts(row: pd.Series[Any]) -> dict[str, Any]:
@@ -113,15 +164,18 @@ def _costs(a: pd.Series[Any], b: pd.Series[Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _unpaired(these: dict[tuple[str, ...], Any], others: dict[tuple[str, ...], Any], name: str) -> list[dict[str, Any]]:
-    """Methods without a partner of the same protocol and data; those with a partner under others are named once, from A."""
+def _unpaired(these: Rows, others: Rows, name: str, contents: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Methods without a partner; where one is there under another protocol or of other data, `differs` says what differs."""
     rows = []
-    elsewhere = {(key[1], key[-1]) for key in others}
     for key, row in these.items():
-        if key not in others:
-            partner = (key[1], key[-1]) in elsewhere
-            verdict = "data or protocol differ" if partner else f"only in {name}"
-            rows.append(_facts(row) | {"what": "", "verdict": verdict})
+        near = [other for other in others if (other[1], other[-1]) == (key[1], key[-1])]
+        facts = _facts(row) | {"what": "", "verdict": f"only in {name}"}
+        if near and any(other[0] == key[0] for other in near):
+            facts |= {"verdict": "data differ", "differs": "source or fingerprint of the data"}
+        elif near:
+            pair = (key[0], near[0][0]) if name == "A" else (near[0][0], key[0])
+            facts |= {"verdict": "protocols differ", "differs": _told(*pair, contents)}
+        rows.append(facts)
     return rows
 
 
@@ -152,4 +206,6 @@ def _line(row: dict[str, Any]) -> list[str | Text]:
     numbers = ["" if pd.isna(row[name]) else f"{row[name]:.5g}" for name in ("a", "b")]
     p = "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.2g}"
     verdict = Text(row["verdict"], style=STYLES.get(row["verdict"], ""))
+    if row["verdict"].endswith("differ"):
+        verdict.append(f": {row['differs']}")
     return [Text(row["method"]), row["what"], *numbers, change, between, p, verdict]

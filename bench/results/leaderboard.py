@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from waldbench.bench.files import write_atomically
+from waldbench.bench.files import write_table
 from waldbench.bench.results import cloud_coverage, significance
 from waldbench.bench.results.columns import direction
 from waldbench.bench.results.record import Record
@@ -42,7 +42,7 @@ def write(store: Store, frame: pd.DataFrame | None = None) -> list[Path]:
     frame = build(store, found) if frame is None else frame
     tables = {"leaderboard.csv": frame, "scores.csv": found[list(LONG)], "significance.csv": compare_pairs(frame, found)}
     for name, table in tables.items():
-        write_atomically(store.root / name, table.to_csv(index=False, lineterminator="\n").encode())
+        write_table(store.root / name, table)
     return [*(store.root / name for name in tables), *cloud_coverage.write(store)]
 
 
@@ -68,7 +68,7 @@ def build(store: Store, found: pd.DataFrame | None = None) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns)
     numbers = [name for name in columns if name in (*COSTS, "train_s") or name.endswith(STATISTICS)]
     frame[numbers] = frame[numbers].astype("float64")
-    return _rank(frame, found).astype(dict.fromkeys(INTEGERS, "Int64"))
+    return rank(frame, found)
 
 
 def groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -214,7 +214,13 @@ def _metric_columns(rows: list[dict[str, Any]], cells: Cells) -> list[str]:
     return [f"{stem}_{name}" for stem in stems for name in SUMMARY if f"{stem}_{name}" in present]
 
 
-def _rank(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+def rank(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Rank and group the rows of each table and sort them.
+
+    Args:
+        frame: rows with the columns of the leaderboard.
+        found: `samples` with the same names of protocols and methods.
+    """
     frame[["rank", "rank_group"]] = frame[["rank", "rank_group"]].astype("Float64")
     for _, part in frame.groupby(GROUP, sort=False, dropna=False):
         column = ranking_column(part)
@@ -227,4 +233,6 @@ def _rank(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         if len(ranked) > 1:
             separated = significance.groups(matrix(ranked, found, column)) or {}
             frame.loc[part.index, "rank_group"] = part["method"].map(separated).astype("Float64")
-    return frame.sort_values([*GROUP, "rank", "status", "method"], na_position="last", kind="stable", ignore_index=True)
+    order = [*GROUP, "rank", "status", "method"]
+    frame = frame.sort_values(order, na_position="last", kind="stable", ignore_index=True)
+    return frame.astype(dict.fromkeys(INTEGERS, "Int64"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from waldbench.bench import protocol as protocols
 from waldbench.bench.files import save_arrays
+from waldbench.bench.protocol import layers
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Cell, Store
 
@@ -91,6 +92,9 @@ def _record(cell: Cell, **facts):
         "weights": None,
         "code": {"method": "0123456789ab", "evaluator": "ab0123456789"},
     }
+    change = facts.pop("protocol_content", {})
+    record["protocol"]["content"] = layers.merge(record["protocol"]["content"], change)
+    record["dataset"] |= facts.pop("dataset_facts", {})
     for name, value in facts.items():
         record[name] = record.get(name, {}) | value if isinstance(value, dict) and value else value
     return Record(**record)

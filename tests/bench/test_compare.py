@@ -1,6 +1,9 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from tests.bench.fake_store import PROTOCOL, add, fail
 from waldbench.bench import cli
@@ -51,10 +54,40 @@ def test_methods_without_a_partner_are_named(tmp_path):
     add(b, "net")
     fail(b, "gsa", "no memory")
     add(a, "exp")
-    add(b, "exp", protocol="quick-other")
+    add(b, "exp", protocol="quick-other", protocol_content={"scoring": {"ms": {"border": 0}}, "lr": 1.0})
+    add(a, "mine", {"ergas": [1.0, 2.0]})
+    add(b, "mine", {"ergas": [1.0, 2.0]}, dataset_facts={"fingerprint": "e" * 64})
     table = compare.compare(a, b)
     found = table.groupby("method", sort=False)["verdict"].agg(list).to_dict()
-    assert found == {"gsa": ["only in A"], "exp": ["data or protocol differ"] * 2, "net": ["only in B"]}
+    assert found == {
+        "gsa": ["only in A"],
+        "exp": ["protocols differ"] * 2,
+        "mine": ["data differ"] * 2,
+        "net": ["only in B"],
+    }
+    told = set(table.loc[table["method"] == "exp", "differs"])
+    assert told == {"lr 0.001 | 1; scoring.ms.border 21 | 0"}
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(*compare.show(table))
+    assert "protocols differ: lr 0.001 | 1" in shown.getvalue()
+
+
+def test_protocols_that_differ_in_training_only_are_compared_and_labelled(tmp_path):
+    a, b = stores(tmp_path)
+    add(a, "net", {"ergas": HARD})
+    add(b, "net", {"ergas": HARD - 0.5 - HARD / 100}, protocol="long-1", protocol_content={"steps": 1600, "lr": 0.002})
+    add(a, "gsa")
+    add(b, "gsa")
+    table = compare.compare(a, b)
+    row = table[(table["method"] == "net") & (table["what"] == "reduced_ergas")].iloc[0]
+    assert row["verdict"] == "better"
+    assert row["protocol"] == "quick-0123abcd | long-1"
+    assert row["differs"] == "lr 0.001 | 0.002; steps 400 | 1600"
+    assert set(table.loc[table["method"] == "gsa", "protocol"]) == {"quick-0123abcd"}
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(*compare.show(table))
+    assert "TRAINED DIFFERENTLY: lr 0.001 | 0.002; steps 400 | 1600" in shown.getvalue()
+    assert shown.getvalue().count("TRAINED DIFFERENTLY") == 1
 
 
 def test_other_images_are_not_paired(tmp_path):

@@ -29,11 +29,17 @@ class Resources:
         workers: cells at a time; None: as the executor chooses.
         threads: of a cell; None: as the executor chooses.
         scheduler: address of a Dask cluster; None starts one on this machine.
+        timeout: seconds after which a cell is stopped; None: never.
+        max_memory: MiB of memory of a cell's process above which it is stopped; None: no limit.
+        fail_fast: whether the first failed cell ends the run.
     """
 
     workers: int | None = None
     threads: int | None = None
     scheduler: str | None = None
+    timeout: float | None = None
+    max_memory: float | None = None
+    fail_fast: bool = False
 
 
 class InterruptedRunError(RuntimeError):

@@ -28,10 +28,16 @@ def execute(jobs: Sequence[Job], listen: Listener, resources: Resources) -> list
     """
     workers = resources.workers or 1
     groups = batches(jobs, workers, resources.threads)
-    return [record for group, _ in groups for record in _run(group, listen, resources.scheduler, workers)]
+    records: list[Record] = []
+    for group, _ in groups:
+        records += _run(group, listen, resources, workers)
+        if resources.fail_fast and not all(record.ok for record in records):
+            break
+    return records
 
 
-def _run(jobs: Sequence[Job], listen: Listener, scheduler: str | None, workers: int) -> list[Record]:
+def _run(jobs: Sequence[Job], listen: Listener, resources: Resources, workers: int) -> list[Record]:
+    scheduler = resources.scheduler
     try:
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
@@ -50,6 +56,9 @@ def _run(jobs: Sequence[Job], listen: Listener, scheduler: str | None, workers: 
                     record = future.result() if lost is None else record_failure(job, Store(Path(job.results)), f"worker: {lost}")
                     listen(job, {"record": record})
                     records.append(record)
+                    if resources.fail_fast and not record.ok:
+                        client.cancel(futures)
+                        break
         except OSError as error:
             raise UsageError(f"Dask scheduler {scheduler} does not answer: {error}") from error
         finally:

@@ -28,4 +28,6 @@ def execute(jobs: Sequence[Job], listen: Listener, resources: Resources) -> list
             raise InterruptedRunError from None
         listen(job, {"record": record})
         records.append(record)
+        if resources.fail_fast and not record.ok:
+            break
     return records
