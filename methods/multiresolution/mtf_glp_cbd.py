@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from waldbench.imaging.filters import glp_low_pass
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.statistics import inject, slope
 from waldbench.methods import Method, register
 
@@ -13,6 +14,10 @@ from waldbench.methods import Method, register
     paper="Alparone, Wald, Chanussot, Thomas, Gamba, Bruce, IEEE TGRS 45(10):3012-3021",
     doi="10.1109/TGRS.2007.904923",
     faithful="the reference toolbox's GS2_GLP: one gain a band over the whole image, guide not equalised",
+    inferred=(
+        "a band whose gain is 0, as with a guide whose low-pass is flat, is left as interpolated",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class MTFGLPCBD(Method):
     """Injection by addition whose gains regress every band on the guide's Laplacian low-pass."""
@@ -22,4 +27,5 @@ class MTFGLPCBD(Method):
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         low = glp_low_pass(guide, self.sensor, self.ratio)
-        return inject(lms, slope(low, lms), guide - low)
+        gains = slope(low, lms)
+        return unless(gains == 0, limited(inject(lms, gains, guide - low), ms, guide), lms)
