@@ -94,6 +94,14 @@ def linear(distance: Tensor) -> Tensor:
     return (1 - distance.abs()).clamp(min=0)
 
 
+def resize(x: Tensor, size: tuple[int, int], kernel: Literal["cubic", "linear"] = "cubic") -> Tensor:
+    """Resize x (..., H, W) to `size`, rows and columns, each by its own factor; else as `imresize`."""
+    rows, columns = (
+        (given, wanted / given, kernel, wanted) for given, wanted in zip((height(x), x.shape[-1]), size, strict=True)
+    )
+    return separable(x, resizer(*rows), resizer(*columns))
+
+
 def imresize(x: Tensor, factor: float, kernel: Literal["cubic", "linear"] = "cubic") -> Tensor:
     """Resize x (..., H, W) to (..., ceil(factor H), ceil(factor W)), antialiased when shrinking, symmetric borders.
 
@@ -103,11 +111,11 @@ def imresize(x: Tensor, factor: float, kernel: Literal["cubic", "linear"] = "cub
 
 
 @lru_cache(maxsize=64)
-def resizer(size: int, factor: float, kernel: str) -> AxisOperator:
-    """What `imresize` does along one axis of `size` samples."""
+def resizer(size: int, factor: float, kernel: str, length: int | None = None) -> AxisOperator:
+    """What `imresize` does along one axis of `size` samples, to `length` of them where that is known."""
     shape, support = (cubic, 4.0) if kernel == "cubic" else (linear, 2.0)
     narrow = min(factor, 1.0)
-    centre = (torch.arange(ceil(factor * size), dtype=torch.float64) + 0.5) / factor - 0.5
+    centre = (torch.arange(length or ceil(factor * size), dtype=torch.float64) + 0.5) / factor - 0.5
     starts = torch.floor(centre - support / narrow / 2).long()
     taps = starts[:, None] + torch.arange(ceil(support / narrow) + 2)
     weights = shape(narrow * (centre[:, None] - taps))

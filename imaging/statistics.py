@@ -1,8 +1,9 @@
 """Image statistics: the operations that component substitution and multiresolution methods are made of.
 
 Images are (B, C, H, W); a statistic is taken per image and band and returned as (B, C, 1, 1), so that it broadcasts. An
-image of one band broadcasts against one of many. Variances divide by n - 1. Sums run in float64 where single precision
-would cost digits; results have the type of the input. Of a strip (`imaging.strips`) the whole image's statistic is returned.
+image of one band broadcasts against one of many. Variances divide by n - 1; that of a flat image (`imaging.flatness`) is 0.
+Sums run in float64 where single precision would cost digits; results have the type of the input. Of a strip
+(`imaging.strips`) the whole image's statistic is returned.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from waldbench.imaging.strips import height, inner, total
+from waldbench.imaging.flatness import FLAT, is_flat
+from waldbench.imaging.strips import current, height, inner, total
 
-EPS = 2.0**-52
 # Samples in one float64 piece of a Gram matrix; keeps hyperspectral cubes from being copied whole.
 PIECE = 2**20
 HAZE_SHARES = (0.95, 0.45, 0.40, 0.05)
+# One row in so many is looked at first, to see that an image is not flat.
+GLANCE = 64
 
 
 def mean(x: Tensor) -> Tensor:
@@ -41,9 +44,30 @@ def covariance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def variance(x: Tensor) -> Tensor:
-    """Variance of every band, (B, C, 1, 1)."""
-    x = zero_mean(x)
-    return _inner(x, x)
+    """Variance of every band, (B, C, 1, 1); 0 where it is flat."""
+    level = mean(x)
+    x = x - level
+    return _scatter(x, level)
+
+
+def _scatter(centred: Tensor, level: Tensor) -> Tensor:
+    """Variance of an image without its mean, which is `level`."""
+    scatter = _inner(centred, centred)
+    return torch.where(is_flat(scatter, scatter + level * level), 0.0, scatter)
+
+
+def flat(x: Tensor) -> Tensor:
+    """Whether every band of x is flat up to rounding (`imaging.flatness`), (B, C, 1, 1) boolean."""
+    if current() is None and _varies_at_a_glance(x[..., ::GLANCE, :], x.shape[-2] * x.shape[-1]):
+        return torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)[..., None, None]
+    return variance(x) == 0
+
+
+def _varies_at_a_glance(some: Tensor, count: int) -> bool:
+    """Whether some of the `count` pixels are enough to say that no band is flat."""
+    low, high = torch.aminmax(some.flatten(2), dim=-1)
+    # Two pixels apart by d have a scatter of d^2 / 2 at least; if the mean is beyond twice these pixels, the scatter is larger.
+    return bool(((high - low) > (8 * FLAT * count) ** 0.5 * torch.maximum(high.abs(), low.abs())).all())
 
 
 def _inner(x: Tensor, y: Tensor) -> Tensor:
@@ -64,11 +88,13 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
 
 def slope(x: Tensor, y: Tensor) -> Tensor:
     """Slope of y regressed on x, band by band: covariance(x, y) / variance(x); 0 where x is flat."""
-    return divide(covariance(x, y), variance(x))
+    level = mean(x)
+    x = x - level
+    return divide(_inner(x, y), _scatter(x, level))
 
 
 def divide(x: Tensor, y: Tensor) -> Tensor:
-    """Quotient x / y; 0 where y is 0."""
+    """Quotient x / y; 0 where y is 0, as the variance of a flat image is."""
     return torch.where(y == 0, torch.zeros_like(x), x / torch.where(y == 0, torch.ones_like(y), y))
 
 
@@ -104,37 +130,6 @@ def gram(x: Tensor, y: Tensor) -> Tensor:
     pieces = zip(torch.split(x, rows, -2), torch.split(y, rows, -2), strict=True)
     parts = [a.double().flatten(2) @ b.double().flatten(2).mT for a, b in pieces]
     return total(torch.stack(parts).sum(0))
-
-
-def regress(x: Tensor, onto: Tensor, constant: bool = False) -> Tensor:
-    """Weights of the bands of x whose sum comes closest to `onto`, in the least-squares sense.
-
-    Directions in which the bands do not vary get no weight (minimum-norm solution).
-
-    Args:
-        x: regressors (B, C, H, W).
-        onto: targets (B, D, H, W).
-        constant: append a constant regressor, whose weight comes last.
-
-    Returns:
-        (B, C or C + 1, D, 1), so that for one target `combine(x, weights)` is the fit.
-    """
-    if constant:
-        x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
-    # Directions that only rounding of the input fills are none.
-    noise = 4 * torch.finfo(x.dtype).eps ** 2
-    return solve(gram(x, x), gram(x, onto), noise)[..., None].to(x.dtype)
-
-
-def solve(matrix: Tensor, right: Tensor, noise: float = 0.0) -> Tensor:
-    """Minimum-norm solution of normal equations (B, K, K) w = (B, K, D), all bands first brought to equal power.
-
-    Eigenvalues below max(noise, 2^-52) K times the largest count as zero.
-    """
-    scale = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
-    scale = torch.where(scale > 0, scale, 1.0)[..., None]
-    cut = max(noise, EPS) * matrix.shape[-1]
-    return torch.linalg.pinv(matrix / scale / scale.mT, rtol=cut, hermitian=True) @ (right / scale) / scale
 
 
 def haze(x: Tensor) -> Tensor:

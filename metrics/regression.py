@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from waldbench.imaging import Sensor
-from waldbench.imaging.statistics import regress
+from waldbench.imaging.flatness import is_flat
+from waldbench.imaging.least_squares import least_squares
 from waldbench.metrics import conventions
 from waldbench.metrics.base import register, require_panchromatic
 from waldbench.metrics.no_reference import d_lambda_k
-from waldbench.metrics.uiqi import FLAT
 
 
 @register(
@@ -45,14 +45,14 @@ def d_s_reg(fused: Tensor, guide: Tensor, *, convention: str = conventions.DEFAU
     """
     conventions.choose("d_s_reg", convention)
     require_panchromatic("d_s_reg", guide)
-    weights = regress(fused, guide, constant=convention != conventions.HS).double()[:, : fused.shape[1]]
+    weights = least_squares(fused, guide, constant=convention != conventions.HS)[:, : fused.shape[1], :, None]
     residual = guide[:, 0].double()
     # Band by band: a float64 copy of a hyperspectral cube would be needlessly large. The constant does not change a variance.
     for band in range(fused.shape[1]):
         residual = torch.addcmul(residual, fused[:, band].double(), weights[:, band], value=-1)
     total, unexplained = (image.var((-2, -1), correction=0) for image in (guide[:, 0].double(), residual))
-    varies = total > FLAT * guide[:, 0].double().square().mean((-2, -1))
-    return torch.where(varies, unexplained / torch.where(varies, total, 1.0), 0.0)
+    still = is_flat(total, guide[:, 0].double().square().mean((-2, -1)))
+    return torch.where(still, 0.0, unexplained / torch.where(still, 1.0, total))
 
 
 @register(

@@ -1,10 +1,14 @@
 """The band-dependent spatial-detail model that BDSD and its variants fit one step below the target resolution."""
 
+import torch
 from torch import Tensor
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.filters import mtf, mtf_pan
 from waldbench.imaging.resampling import imresize
+
+# Details that are weaker than the rounding of single precision are not in digital numbers, whatever the type of the images.
+WEAKEST = torch.float32
 
 
 def degraded(lms: Tensor, guide: Tensor, sensor: Sensor, ratio: int) -> tuple[Tensor, Tensor, Tensor]:

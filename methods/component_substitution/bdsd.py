@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from waldbench.imaging.statistics import regress
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.least_squares import least_squares
+from waldbench.imaging.statistics import flat
 from waldbench.methods.base import Method, register
-from waldbench.methods.component_substitution._detail_model import degraded
+from waldbench.methods.component_substitution._detail_model import WEAKEST, degraded
 
 
 @register(
@@ -18,7 +20,11 @@ from waldbench.methods.component_substitution._detail_model import degraded
     paper="Garzelli, Nencini, Capobianco, IEEE TGRS 46(1):228-236",
     doi="10.1109/TGRS.2007.907604",
     faithful="as in the reference toolbox (with block=128: its distinct blocks): no constant term, bands degraded from lms",
-    inferred=("an image that is no multiple of the block: its last block takes the remainder",),
+    inferred=(
+        "an image that is no multiple of the block: its last block takes the remainder",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class BDSD(Method):
     """Details as the combination of bands and guide that best restores the bands from their blurred selves, block by block.
@@ -43,11 +49,11 @@ class BDSD(Method):
         fused = lms.clone()
         for rows in _blocks(known.shape[-2], self.block):
             for columns in _blocks(known.shape[-1], self.block):
-                weights = regress(known[..., rows, columns], details[..., rows, columns])[..., 0].to(lms.dtype)
+                weights = least_squares(known[..., rows, columns], details[..., rows, columns], data=WEAKEST).to(lms.dtype)
                 rows_up, columns_up = self._up(rows), self._up(columns)
                 window = sought[..., rows_up, columns_up]
                 fused[..., rows_up, columns_up] += (weights.mT @ window.flatten(2)).view_as(window[:, :-1])
-        return fused
+        return unless(flat(guide), limited(fused, ms, guide), lms)
 
     def _up(self, window: slice) -> slice:
         return slice(window.start * self.ratio, window.stop * self.ratio)

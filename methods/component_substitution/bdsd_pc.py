@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.nonnegative import nonnegative
-from waldbench.imaging.statistics import divide, gram
+from waldbench.imaging.statistics import divide, flat, gram
 from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import degraded
 
@@ -16,6 +17,10 @@ from waldbench.methods.component_substitution._detail_model import degraded
     paper="Vivone, IEEE TGRS 57(9):6421-6433",
     doi="10.1109/TGRS.2019.2906073",
     faithful="one model for the whole image; the constrained optimum is exact, not iterated to a tolerance",
+    inferred=(
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class BDSDPC(Method):
     """BDSD whose guide may only add details and whose bands may only take them away."""
@@ -27,7 +32,8 @@ class BDSDPC(Method):
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)
         weights = _constrained(torch.cat([-blurred, low], 1), details).to(lms.dtype)
         sought = torch.cat([-lms, guide], 1)
-        return lms + (weights @ sought.flatten(2)).view_as(lms)
+        fused = lms + (weights @ sought.flatten(2)).view_as(lms)
+        return unless(flat(guide), limited(fused, ms, guide), lms)
 
 
 def _constrained(known: Tensor, details: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """C-BDSD: band-dependent spatial detail by clusters (Garzelli, IEEE TGRS 53(4), 2015)."""
 
+from functools import reduce
 from typing import Any, Literal
 
 import torch
@@ -8,10 +9,12 @@ from typing_extensions import override
 
 from waldbench.imaging.clustering import kmeans, nearest
 from waldbench.imaging.filters import box
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.least_squares import level, merge, solve, triangle
 from waldbench.imaging.resampling import decimate
-from waldbench.imaging.statistics import gram, mean, solve
+from waldbench.imaging.statistics import flat, gram, mean
 from waldbench.methods.base import Method, register
-from waldbench.methods.component_substitution._detail_model import degraded
+from waldbench.methods.component_substitution._detail_model import WEAKEST, degraded
 
 WINDOW = 51
 # Samples that a cluster has on average for every unknown of its model; small images get fewer clusters.
@@ -28,6 +31,8 @@ SAMPLES = 20
         "k-means starts from groups of equal brightness instead of a random draw and is trained on a sample of pixels",
         "small images get fewer clusters, so that each has on average 20 samples for every unknown",
         "a cluster with fewer samples than unknowns takes the global model",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class CBDSD(Method):
@@ -60,16 +65,17 @@ class CBDSD(Method):
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         blurred, low, details = degraded(lms, guide, self.sensor, self.ratio)
-        known = torch.cat([blurred, torch.ones_like(low), low], 1)
-        sought = torch.cat([lms, torch.ones_like(guide), guide], 1).flatten(2).mT
+        known = torch.cat([torch.ones_like(low), blurred, low], 1)
+        sought = torch.cat([torch.ones_like(guide), lms, guide], 1).flatten(2).mT
         labels = self._clusters(guide, min(self.clusters, low[0].numel() // (SAMPLES * known.shape[1])))
-        weights = self._weights(known, details, decimate(labels, self.ratio), int(labels.max()) + 1).to(lms.dtype)
+        count = int(labels.max()) + 1
+        weights = self._weights(known, details, decimate(labels, self.ratio), count).to(lms.dtype)
         added = torch.empty_like(lms.flatten(2).mT)
         for image, pixels in enumerate(labels.flatten(1)):
             order = pixels.argsort(stable=True)
             for label, members in enumerate(order.split(pixels.bincount().tolist())):
                 added[image, members] = sought[image, members] @ weights[label, image]
-        return lms + added.mT.view_as(lms)
+        return unless(flat(guide), limited(lms + added.mT.view_as(lms), ms, guide), lms)
 
     def _clusters(self, guide: Tensor, count: int) -> Tensor:
         """Cluster of every pixel, 0 .. K - 1, (B, H, W)."""
@@ -85,18 +91,14 @@ class CBDSD(Method):
 
     def _weights(self, known: Tensor, details: Tensor, labels: Tensor, count: int) -> Tensor:
         """Weights of the known images for the details of every band, by cluster: (K, B, C + 2, C)."""
-        targets = torch.cat([known, details], 1)
         inside = [(labels == label)[:, None] for label in range(count)]
-        moments = torch.stack([gram(known * member, targets) for member in inside])
+        factors = torch.stack([triangle(known * member) for member in inside])
+        right = torch.stack([gram(known * member, details) for member in inside])
         unknowns = known.shape[1]
-        overall = _fit(moments.sum(0), unknowns)
-        weights = _fit(moments, unknowns)
+        overall = solve(*level(reduce(merge, factors), right.sum(0)), WEAKEST)
+        weights = solve(*level(factors, right), WEAKEST)
         few = torch.stack([member.sum((1, 2, 3)) < unknowns for member in inside])
         negative = (weights[..., -1, :] < 0).any(-1)
         if self.variant == "toolbox":
             negative |= (negative.cumsum(0) > 0) & (overall[:, -1] < 0).any(-1)
         return torch.where((few | negative)[..., None, None], overall, weights)
-
-
-def _fit(moments: Tensor, unknowns: int) -> Tensor:
-    return solve(moments[..., :unknowns], moments[..., unknowns:])

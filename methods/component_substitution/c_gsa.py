@@ -9,8 +9,11 @@ from typing_extensions import override
 
 from waldbench.imaging.clustering import kmeans, nearest
 from waldbench.imaging.filters import gaussian_low_pass
+from waldbench.imaging.flatness import is_flat
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.least_squares import regress
 from waldbench.imaging.resampling import decimate
-from waldbench.imaging.statistics import combine, divide, gram, inject, mean, regress, zero_mean
+from waldbench.imaging.statistics import combine, divide, flat, gram, inject, mean
 from waldbench.methods.base import Method, register
 
 
@@ -20,7 +23,11 @@ from waldbench.methods.base import Method, register
     paper="Restaino, Dalla Mura, Vivone, Chanussot, IEEE TGRS 55(2):753-766",
     doi="10.1109/TGRS.2016.2614367",
     faithful="as in the reference toolbox: one regressed intensity, gains by segment, k-means of the bands over their maxima",
-    inferred=("k-means starts from groups of equal brightness instead of a random draw and is trained on a sample of pixels",),
+    inferred=(
+        "k-means starts from groups of equal brightness instead of a random draw and is trained on a sample of pixels",
+        "a guide whose low-pass is flat has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class CGSA(Method):
     """Adaptive Gram-Schmidt whose injection gains are estimated in every segment of the image.
@@ -43,11 +50,10 @@ class CGSA(Method):
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         low = gaussian_low_pass(guide, self.ratio, step=self.ratio)
-        # Centring both sides stands for a constant regressor, at a smaller loss of digits.
-        weights = regress(zero_mean(ms), onto=zero_mean(low))
-        intensity = combine(lms - mean(ms), weights) + mean(low)
+        intensity = combine(lms, regress(ms, onto=low, constant=True))
         member = self._membership(lms)
-        return inject(lms, _spread(_slopes(intensity, lms, member), member), guide - intensity)
+        fused = inject(lms, _spread(_slopes(intensity, lms, member), member), guide - intensity)
+        return unless(flat(low), limited(fused, ms, guide), lms)
 
     def _membership(self, lms: Tensor) -> Tensor:
         """One plane a segment, 1 inside it and 0 outside, (B, K, H, W)."""
@@ -62,12 +68,14 @@ class CGSA(Method):
 
 
 def _slopes(x: Tensor, y: Tensor, member: Tensor) -> Tensor:
-    """Slope of every band of y (B, C, H, W) regressed on x (B, 1, H, W) in every segment, (B, K, C)."""
-    x = zero_mean(x)
+    """Slope of every band of y (B, C, H, W) regressed on x (B, 1, H, W) in every segment, (B, K, C); 0 where x is flat."""
+    level = mean(x)
+    x = x - level
     sizes, sums, others = gram(member, torch.cat([torch.ones_like(x), x, y], 1)).split([1, 1, y.shape[1]], -1)
     means = divide(sums, sizes)
     products = gram(member * x, torch.cat([x, y], 1)) - means * torch.cat([sums, others], -1)
-    return divide(products[..., 1:], products[..., :1].expand_as(others))
+    scatter, power = products[..., :1], products[..., :1] + sizes * (means + level[..., 0]).square()
+    return divide(products[..., 1:], torch.where(is_flat(scatter, power), 0.0, scatter).expand_as(others))
 
 
 def _spread(values: Tensor, member: Tensor) -> Tensor:

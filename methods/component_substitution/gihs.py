@@ -5,7 +5,8 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
-from waldbench.imaging.statistics import match_moments
+from waldbench.imaging.injection import unless
+from waldbench.imaging.statistics import flat, match_moments
 from waldbench.methods.base import Method, register
 
 
@@ -15,6 +16,7 @@ from waldbench.methods.base import Method, register
     paper="Tu, Su, Shyu, Huang, Information Fusion 2(3):177-186",
     doi="10.1016/S1566-2535(01)00036-7",
     faithful="intensity is the plain mean of all bands; the guide is not equalised unless match=True",
+    inferred=("a flat guide has nothing to inject: the interpolated image is returned",),
 )
 class GIHS(Method):
     """Component substitution by addition: every band plus the difference of guide and intensity.
@@ -32,7 +34,7 @@ class GIHS(Method):
 
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        intensity = lms.mean(1, keepdim=True)
+        nothing, intensity = flat(guide), lms.mean(1, keepdim=True)
         if self.match:
             guide = match_moments(guide, like=intensity)
-        return lms + (guide - intensity)
+        return unless(nothing, lms + (guide - intensity), lms)

@@ -5,8 +5,10 @@ from typing_extensions import override
 
 from waldbench.imaging import Sensor
 from waldbench.imaging.filters import spline_low_pass
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.least_squares import regress
 from waldbench.imaging.resampling import decimate
-from waldbench.imaging.statistics import combine, inject, regress, single_band, slope, zero_mean
+from waldbench.imaging.statistics import combine, flat, inject, single_band, slope, zero_mean
 from waldbench.methods.base import Method, nothing_to_sharpen, register
 
 
@@ -16,7 +18,11 @@ from waldbench.methods.base import Method, nothing_to_sharpen, register
     paper="Aiazzi, Baronti, Selva, IEEE TGRS 45(10):3230-3239",
     doi="10.1109/TGRS.2007.901007",
     faithful="weights from the low-resolution bands against the B3-spline-filtered, decimated guide; guide not rescaled",
-    inferred=("the two bands of a SAR guide enter as their mean in dB, which no paper on this method foresees",),
+    inferred=(
+        "the two bands of a SAR guide enter as their mean in dB, which no paper on this method foresees",
+        "a guide whose low-pass is flat has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class GSA(Method):
     """Component substitution whose intensity is regressed on the low-resolution bands against the degraded guide."""
@@ -24,13 +30,15 @@ class GSA(Method):
     margin = 6
 
     @classmethod
-    @override
     def supports(cls, sensor: Sensor, task: str) -> str | None:
+        """None if ms is coarser than the guide, else the reason why not."""
         return nothing_to_sharpen("gsa", sensor)
 
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        guide = zero_mean(single_band(guide))
-        weights = regress(zero_mean(ms), onto=decimate(spline_low_pass(guide, self.ratio), self.ratio))
-        intensity = zero_mean(combine(lms, weights))
-        return inject(lms, slope(intensity, lms), guide - intensity)
+        guide = single_band(guide)
+        low = decimate(spline_low_pass(guide, self.ratio), self.ratio)
+        # The constant takes the means, which are restored by working without them; a flat band is told from it by its level.
+        intensity = combine(lms, regress(ms, onto=low, constant=True)[:, :-1])
+        fused = inject(lms, slope(intensity, lms), zero_mean(guide) - zero_mean(intensity))
+        return unless(flat(low), limited(fused, ms, guide), lms)

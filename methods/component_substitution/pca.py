@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from waldbench.imaging.statistics import combine, covariance, gram, inject, match_moments, zero_mean
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.statistics import combine, covariance, flat, gram, inject, match_moments, zero_mean
 from waldbench.methods.base import Method, register
 
 
@@ -13,6 +14,10 @@ from waldbench.methods.base import Method, register
     year=1989,
     paper="Chavez, Kwarteng, Photogrammetric Engineering and Remote Sensing 55(3):339-348",
     faithful="unstandardised components; the sign of the first one is chosen so that it varies with the guide",
+    inferred=(
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class PCA(Method):
     """Component substitution in the axes of greatest variance: the guide takes the place of the first component."""
@@ -26,4 +31,5 @@ class PCA(Method):
         component = combine(bands, axis)
         sign = torch.where(covariance(component, guide) < 0, -1, 1)
         axis, component = axis * sign, component * sign
-        return inject(lms, axis, match_moments(guide, like=component) - component)
+        fused = inject(lms, axis, match_moments(guide, like=component) - component)
+        return unless(flat(guide), limited(fused, ms, guide), lms)

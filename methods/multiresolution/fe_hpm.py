@@ -8,9 +8,11 @@ from torch.nn import functional
 from typing_extensions import override
 
 from waldbench.imaging.filters import spline_low_pass
+from waldbench.imaging.injection import Modulation, Variant, unless
+from waldbench.imaging.least_squares import level, solve, triangle
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import decimate, interp23
-from waldbench.imaging.statistics import EPS, combine, divide, gram, mean, solve, std, zero_mean
+from waldbench.imaging.statistics import combine, divide, gram, mean, std, zero_mean
 from waldbench.methods.base import Method, register
 
 # The paper's weights of the kernel's energy and of its gradient, and the share of its sum below which a tap counts as noise.
@@ -27,7 +29,10 @@ NOISE = 1e-3
     faithful="as in the reference toolbox: five alternations from the B3 spline, weights 1e5, kernel side 25 at ratio 4",
     inferred=(
         "kernel side 6 ratio + 1 at other ratios",
-        "a flat image, in which no tap exceeds the noise bound, keeps the largest taps",
+        "an image in which no tap exceeds the noise bound keeps the largest taps",
+        "modulation clipped to [0, 10], as newer toolboxes do; variant='toolbox' is the published one",
+        "a flat band, or a flat guide, is left as interpolated",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class FEHPM(Method):
@@ -35,36 +40,41 @@ class FEHPM(Method):
 
     Args:
         rounds: alternations of intensity and kernel.
+        variant: "clipped", or "toolbox": the published modulation, which dark pixels drive without bounds.
         options: sensor and guide_bands, as in `Method`.
     """
 
     needs_whole = "it estimates one filter from the spectrum of the image"
 
-    def __init__(self, *, rounds: int = 5, **options: Any) -> None:
+    def __init__(self, *, rounds: int = 5, variant: Variant = "clipped", **options: Any) -> None:
         super().__init__(**options)
         self.rounds = rounds
+        self.modulation = Modulation(variant)
         self.reach = 3 * self.ratio
 
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         kernel = self._estimate(lms, guide)
-        # Filter and interpolation are linear and keep constants: one low-pass serves every equalised guide.
+        # Filter and interpolation are linear: one low-pass serves every equalised guide, and that of a constant its level. The
+        # filter keeps a constant; the 23 taps, which do not quite sum to 2, do not.
         gains, level = divide(std(lms), std(guide)), mean(lms)
-        guide = zero_mean(guide)
-        low = interp23(decimate(_correlate(guide, kernel), self.ratio), self.ratio)
-        return lms * (gains * guide + level) / (gains * low + level + EPS)
+        details = zero_mean(guide)
+        low = interp23(decimate(_correlate(details, kernel), self.ratio), self.ratio)
+        constant = interp23(torch.ones_like(ms[:1, :1]), self.ratio)
+        fused = self.modulation(gains * details + level, gains * low + level * constant).mul_(lms)
+        return unless(gains == 0, self.modulation.limited(fused, ms, guide), lms)
 
     def _estimate(self, lms: Tensor, guide: Tensor) -> Tensor:
         """Kernel (B, 1, K, K) that turns the guide into its best fit by the bands."""
-        bands = torch.cat([lms, torch.ones_like(guide)], 1)
-        moments = gram(bands, bands)
+        bands = torch.cat([torch.ones_like(guide), lms], 1)
+        factor = triangle(bands)
         taper, penalty = _Taper(guide, self.reach), _penalty(guide)
         low, kernel = spline_low_pass(guide, self.ratio), guide
         for number in range(self.rounds):
             if number:
                 low = _correlate(guide, kernel)
-            weights = solve(moments, gram(bands, low)).to(lms.dtype)[..., None]
-            guide, intensity = taper(guide), taper(combine(lms, weights))
+            weights = solve(*level(factor, gram(bands, low)), lms.dtype).to(lms.dtype)[..., None]
+            guide, intensity = taper(guide), taper(combine(bands, weights))
             kernel = self._deconvolve(guide, intensity, penalty)
         return kernel
 

@@ -6,7 +6,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import box
-from waldbench.imaging.statistics import divide, std
+from waldbench.imaging.injection import unless
+from waldbench.imaging.statistics import divide, flat, std
 from waldbench.methods.base import Method, register
 
 
@@ -15,7 +16,10 @@ from waldbench.methods.base import Method, register
     year=1991,
     paper="Chavez, Sides, Anderson, Photogrammetric Engineering and Remote Sensing 57(3):295-303",
     faithful="box filter of ratio + 1 pixels a side; the guide is not equalised unless match=True",
-    inferred=("an odd ratio takes a box of ratio pixels, so that it stays centred",),
+    inferred=(
+        "an odd ratio takes a box of ratio pixels, so that it stays centred",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+    ),
 )
 class HPF(Method):
     """Injection by addition: every band plus the guide minus its box-filtered self.
@@ -35,4 +39,4 @@ class HPF(Method):
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         detail = guide - box(guide, self.size)
-        return lms + (divide(std(lms), std(guide)) * detail if self.match else detail)
+        return unless(flat(guide), lms + (divide(std(lms), std(guide)) * detail if self.match else detail), lms)

@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging import Sensor
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import interp23
 from waldbench.imaging.statistics import divide, std
@@ -27,6 +28,8 @@ EXPAND = (1.115087052457000, 0.591271763114250, -0.057543526228500, -0.091271763
     inferred=(
         "the guide is matched by mean and standard deviation at the low resolution",
         "circular borders and 23-tap interpolation",
+        "a flat band, or a guide whose low-pass is flat, is left as interpolated",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class Indusion(Method):
@@ -46,7 +49,8 @@ class Indusion(Method):
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         low = _reduce(guide, self.ratio)
         gains = divide(std(ms), std(low))
-        return self._induce(ms) + gains * (guide - self._induce(low))
+        fused = self._induce(ms) + gains * (guide - self._induce(low))
+        return unless(gains == 0, limited(fused, ms, guide), lms)
 
     def _induce(self, low: Tensor) -> Tensor:
         """The image nearest to the interpolated one among those that are reduced to `low`."""

@@ -1,13 +1,16 @@
 """MF: half-gradient morphological pyramid (Restaino, Vivone, Dalla Mura, Chanussot, IEEE TIP 25(6), 2016)."""
 
+from math import ceil, log2
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from waldbench.imaging import Sensor
-from waldbench.imaging.resampling import imresize
-from waldbench.imaging.statistics import EPS, divide, mean, std, zero_mean
+from waldbench.imaging.injection import Modulation, Variant, unless
+from waldbench.imaging.resampling import resize
+from waldbench.imaging.statistics import divide, mean, std, zero_mean
 from waldbench.methods.base import Method, register
 
 
@@ -17,34 +20,43 @@ from waldbench.methods.base import Method, register
     paper="Restaino, Vivone, Dalla Mura, Chanussot, IEEE TIP 25(6):2882-2895",
     doi="10.1109/TIP.2016.2556944",
     faithful="as in the reference toolbox: flat five-pixel cross, high-pass modulation",
+    inferred=(
+        "modulation clipped to [0, 10], as newer toolboxes do; variant='toolbox' is the published one",
+        "a flat band, or a flat guide, is left as interpolated",
+        "a ratio that is no power of two: as many halvings as reach it or go beyond",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class MF(Method):
-    """High-pass modulation whose low-pass is a morphological pyramid: mean of dilation and erosion at every level."""
+    """High-pass modulation whose low-pass is a morphological pyramid: mean of dilation and erosion at every level.
+
+    Args:
+        variant: "clipped", or "toolbox": the published modulation, which dark pixels drive without bounds.
+        options: sensor and guide_bands, as in `Method`.
+    """
 
     needs_whole = "its morphological filters treat the border of an image apart"
 
-    @classmethod
-    @override
-    def supports(cls, sensor: Sensor, task: str) -> str | None:
-        """The pyramid halves the image once or twice."""
-        if sensor.ratio not in (2, 4):
-            return f"mf is defined for ratios 2 and 4, not {sensor.ratio}: its pyramid halves the image once or twice"
-        return None
+    def __init__(self, *, variant: Variant = "clipped", **options: Any) -> None:
+        super().__init__(**options)
+        self.modulation = Modulation(variant)
 
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         # The pyramid commutes with scaling and shifting, so one serves every equalised guide.
         gains, level = divide(std(lms), std(guide)), mean(lms)
-        guide = zero_mean(guide)
-        return lms * (gains * guide + level) / (gains * self._pyramid(guide) + level + EPS)
+        details = zero_mean(guide)
+        fused = self.modulation(gains * details + level, gains * self._pyramid(details) + level).mul_(lms)
+        return unless(gains == 0, self.modulation.limited(fused, ms, guide), lms)
 
     def _pyramid(self, x: Tensor) -> Tensor:
-        levels = self.ratio // 2
-        for number in range(levels):
+        sizes = []
+        for number in range(ceil(log2(self.ratio))):
+            sizes.append((x.shape[-2], x.shape[-1]))
             start = 1 if number == 0 else 0
             x = _half_gradient(x)[..., start::2, start::2]
-        for _ in range(levels):
-            x = imresize(x, 2, "linear")
+        for size in reversed(sizes):
+            x = resize(x, size, "linear")
         return x
 
 

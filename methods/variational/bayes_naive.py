@@ -7,7 +7,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass, mtf_pan
-from waldbench.imaging.statistics import gram, variance, zero_mean
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.statistics import flat, gram, variance, zero_mean
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
@@ -31,6 +32,8 @@ FLOOR = 1e-4
         "noise of the bands 35 dB below their power; noise of the guide: what the spectral responses leave unexplained",
         "spectral responses by non-negative regression, blur of the bands' mean gain at Nyquist",
         "borders are mirrored by four low-resolution pixels, then circular",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class BayesNaive(Method):
@@ -56,7 +59,7 @@ class BayesNaive(Method):
         guide_noise = variance(low_guide - spectra(response, bands)) + FLOOR * variance(low_guide)
         precision = _inverse(_details(coded))
         details = self._solve(coded, interpolated, sharp, response @ base, precision, _positive(noise), _positive(guide_noise))
-        return lms + spectra(base, details)
+        return unless(flat(guide), limited(lms + spectra(base, details), ms, guide), lms)
 
     def _solve(
         self, low: Tensor, start: Tensor, guide: Tensor, response: Tensor, precision: Tensor, noise: Tensor, guide_noise: Tensor

@@ -7,9 +7,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import mtf, mtf_pan
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import interp23
 from waldbench.imaging.sensors import generic
-from waldbench.imaging.statistics import divide
+from waldbench.imaging.statistics import divide, flat
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import responses
 
@@ -28,6 +29,8 @@ PIECE = 2**16
     inferred=(
         "endmembers start from successive projections instead of the random VCA; at most 30",
         "fixed numbers of updates instead of a tolerance; blur of gain 0.3 at Nyquist for all abundances",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class CNMF(Method):
@@ -65,7 +68,8 @@ class CNMF(Method):
             low = self._degrade(abundances.unflatten(2, size))
         for _ in range(self.updates):
             spectra = _spectra(bands, spectra, low)
-        return (spectra @ abundances * scale).unflatten(2, size)
+        fused = (spectra @ abundances * scale).unflatten(2, size)
+        return unless(flat(guide), limited(fused, ms, guide), lms)
 
     def _degrade(self, abundances: Tensor) -> Tensor:
         sensor = generic(abundances.shape[1], self.ratio)

@@ -7,7 +7,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import box
-from waldbench.imaging.statistics import gram, mean, zero_mean
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.statistics import flat, gram, mean, zero_mean
 from waldbench.methods.base import Method, register
 
 
@@ -20,6 +21,8 @@ from waldbench.methods.base import Method, register
     inferred=(
         "four components, radius 8 and epsilon 1e-6 of the sensor's scale squared, as in the hyperspectral review of 2015",
         "components are interpolated with lms's own kernel; the weak ones are not denoised",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class GFPCA(Method):
@@ -46,7 +49,7 @@ class GFPCA(Method):
         axes = torch.linalg.eigh(gram(centred, centred)).eigenvectors[..., -min(self.components, ms.shape[1]) :].to(ms.dtype)
         components = (axes.mT @ (lms - mean(ms)).flatten(2)).unflatten(2, lms.shape[-2:])
         gained = self._filter(components, zero_mean(guide)) - components
-        return lms + (axes @ gained.flatten(2)).view_as(lms)
+        return unless(flat(guide), limited(lms + (axes @ gained.flatten(2)).view_as(lms), ms, guide), lms)
 
     def _filter(self, x: Tensor, guide: Tensor) -> Tensor:
         """He, Sun, Tang, IEEE TPAMI 35(6), 2013: in every window x is fitted by the guide; the fits are averaged."""

@@ -7,6 +7,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import mtf_pan
+from waldbench.imaging.injection import limited, unless
+from waldbench.imaging.statistics import flat
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
@@ -25,6 +27,8 @@ from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mi
         "the strongest 10 axes of the bands as subspace; smoothness 5e-4 for images in [0, 1], penalty 0.05, 200 iterations",
         "blur and spectral responses are not estimated jointly: mean MTF gain of the sensor, non-negative regression",
         "borders are mirrored by four low-resolution pixels, then circular",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class HySure(Method):
@@ -62,7 +66,8 @@ class HySure(Method):
         low = mirror(spectra(base.mT, ms / scale), MARGIN)
         start = mirror(spectra(base.mT, lms / scale), margin)
         coded = self._minimise(start, low, mirror(guide / scale, margin), response @ base)
-        return spectra(base, coded[..., margin:-margin, margin:-margin]) * scale
+        fused = spectra(base, coded[..., margin:-margin, margin:-margin]) * scale
+        return unless(flat(guide), limited(fused, ms, guide), lms)
 
     def _minimise(self, x: Tensor, low: Tensor, guide: Tensor, response: Tensor) -> Tensor:
         """ADMM from the coefficients x (B, K, H, W); duals are scaled by the penalty."""

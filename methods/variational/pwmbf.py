@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import imresize
-from waldbench.imaging.statistics import divide, gram, mean
+from waldbench.imaging.statistics import divide, flat, gram, mean
 from waldbench.methods.base import Method, register
 
 # Daubechies' four-tap filters of an undecimated transform.
@@ -26,7 +27,11 @@ NORMAL = 0.6745
     paper="Palsson, Sveinsson, Ulfarsson, Benediktsson, IEEE TGRS 53(5):2652-2663",
     doi="10.1109/TGRS.2014.2363477",
     faithful="as in the reference toolbox: three components of the uncentred bicubic bands, four undecimated Daubechies-4 levels",
-    inferred=("fewer than three bands: as many components as bands",),
+    inferred=(
+        "fewer than three bands: as many components as bands",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class PWMBF(Method):
     """Bayesian estimate of the principal components' wavelet coefficients, given those of the guide.
@@ -49,7 +54,8 @@ class PWMBF(Method):
         components = (axes.mT @ bands.flatten(2)).unflatten(2, bands.shape[-2:])
         low = imresize(imresize(guide, 1 / self.ratio, "linear"), self.ratio)
         sharpened = _estimate(components, low, guide)
-        return bands + (axes @ (sharpened - components).flatten(2)).view_as(bands)
+        fused = bands + (axes @ (sharpened - components).flatten(2)).view_as(bands)
+        return unless(flat(guide), limited(fused, ms, guide), lms)
 
 
 def _estimate(components: Tensor, low: Tensor, guide: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import imresize
-from waldbench.imaging.statistics import divide, gram
+from waldbench.imaging.statistics import divide, flat, gram
 from waldbench.methods.base import Method, register
 
 # Smoothness of every component, tuned by the authors for WorldView-3 and for GeoEye-1 (four bands).
@@ -34,6 +35,8 @@ Operator = Callable[[Tensor], Tensor]
         "smoothness tuned for WorldView-3 or GeoEye-1 is used for all sensors of five and more, or fewer, bands",
         "conjugate gradients start from the interpolated bands, are preconditioned by a constant mixture and stop at a "
         "residual per pixel: four times fewer iterations, and large images are not solved more precisely than small ones",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class RR(Method):
@@ -56,15 +59,16 @@ class RR(Method):
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         ms_level, guide_level = _level(ms), _level(guide)
-        ms, guide = divide(ms.abs(), ms_level), divide(guide.abs(), guide_level)
-        system = _System(self._axes(ms, guide), _edges(guide), guide.new_tensor(self.smoothness), self._blur(guide))
-        right = system.normal(ms, guide)
+        low, sharp = divide(ms.abs(), ms_level), divide(guide.abs(), guide_level)
+        system = _System(self._axes(low, sharp), _edges(sharp), sharp.new_tensor(self.smoothness), self._blur(sharp))
+        right = system.normal(low, sharp)
         if self.variant == "toolbox":
             components = conjugate_gradients(system.apply, right, torch.zeros_like(right), lambda x: x, TOOLBOX_PRECISION)
             return system.mix(components).abs() * ms_level
-        start = system.project(divide(lms, ms_level), guide)
+        start = system.project(divide(lms, ms_level), sharp)
         precision = PRECISION * sqrt(guide.shape[-2] * guide.shape[-1])
-        return system.mix(conjugate_gradients(system.apply, right, start, system.precondition, precision)) * ms_level
+        components = conjugate_gradients(system.apply, right, start, system.precondition, precision)
+        return unless(flat(guide), limited(system.mix(components) * ms_level, ms, guide), lms)
 
     def _axes(self, ms: Tensor, guide: Tensor) -> Tensor:
         """Leading left singular vectors (B, C + 1, K) of the blurred guide and the bicubic bands, without their borders."""

@@ -8,8 +8,9 @@ from torch.nn import functional
 from typing_extensions import override
 
 from waldbench.imaging.filters import mtf
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import decimate, imresize
-from waldbench.imaging.statistics import gram, match_moments
+from waldbench.imaging.statistics import flat, gram, match_moments
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._pursuit import BLOCK, Dictionary, pursue
 
@@ -23,7 +24,11 @@ NEGLIGIBLE = 1e-6
     paper="Vicinanza, Restaino, Vivone, Dalla Mura, Chanussot, IEEE GRSL 12(1):180-184",
     doi="10.1109/LGRS.2014.2331291",
     faithful="as in the reference toolbox: patches of 7 pixels overlapping by 4, 10 atoms, the first from the patch's own place",
-    inferred=("an atom that adds nothing to those chosen before gets no coefficient",),
+    inferred=(
+        "an atom that adds nothing to those chosen before gets no coefficient",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
+    ),
 )
 class SRD(Method):
     """Details that the bands lost to blurring, rebuilt from patches of the guide's own details at both resolutions.
@@ -43,12 +48,12 @@ class SRD(Method):
 
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        guide = match_moments(guide, like=lms)
-        sharp = guide - imresize(mtf(guide, self.sensor, self.ratio, step=self.ratio), self.ratio)
+        matched = match_moments(guide, like=lms)
+        sharp = matched - imresize(mtf(matched, self.sensor, self.ratio, step=self.ratio), self.ratio)
         dull = mtf(sharp, self.sensor, self.ratio, step=self.ratio)
         lost = decimate(lms, self.ratio) - mtf(lms, self.sensor, self.ratio, step=self.ratio)
         details = [self._details(*images) for images in zip(sharp, dull, lost, strict=True)]
-        return lms + torch.stack(details)
+        return unless(flat(guide), limited(lms + torch.stack(details), ms, guide), lms)
 
     def _details(self, sharp: Tensor, dull: Tensor, lost: Tensor) -> Tensor:
         """Details of one image (C, H, W) from those of the guide at both resolutions."""

@@ -8,8 +8,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass
+from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.nonnegative import nonnegative
-from waldbench.imaging.statistics import divide, gram
+from waldbench.imaging.statistics import divide, flat, gram
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._tv_solver import Problem, Solver, as_in_toolbox
 
@@ -45,6 +46,8 @@ RIDGE = 1e-2
     inferred=(
         "sensors without tuned parameters: shares of the bands by non-negative ridge regression, alpha at the convergence "
         "bound, smoothness a 500th of the sensor's scale",
+        "a flat guide has nothing to inject: the interpolated image is returned",
+        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class TV(Method):
@@ -83,7 +86,9 @@ class TV(Method):
             alpha = 1 + weights.square().sum(1, keepdim=True)
             smoothness, iterations = SMOOTHNESS * self.sensor.scale, ITERATIONS
         problem = Problem(ms, guide, weights, alpha, smoothness, self.ratio)
-        return as_in_toolbox(problem, iterations) if self.variant == "toolbox" else Solver(problem).run(iterations)
+        if self.variant == "toolbox":
+            return as_in_toolbox(problem, iterations)
+        return unless(flat(guide), limited(Solver(problem).run(iterations), ms, guide), lms)
 
 
 def _shares(ms: Tensor, guide: Tensor) -> Tensor:

@@ -52,6 +52,9 @@ METHODS: dict[str, tuple[str, dict[str, object], str]] = {
     "mtf-glp-hpm-h": ("mtf-glp-hpm-h", {}, "MTF_GLP_HPM_H"),
     "mtf-glp-hpm-r": ("mtf-glp-hpm-r", {}, "MTF_GLP_HPM_R"),
 }
+# Modulations are clipped unless the variant says otherwise; on the scenes of the table both agree.
+CLIPPING = ("brovey", "sfim", "bt-h", "pracs", "awlp", "mf", "mtf-glp-hpm", "mtf-glp-hpm-h", "mtf-glp-hpm-r")
+METHODS |= {f"{key}, variant toolbox": (key, {"variant": "toolbox"}, METHODS[key][2]) for key in CLIPPING}
 FUSED = ("EXP", "GS", "GSA", "MTF_GLP", "BDSD")
 
 

@@ -13,6 +13,8 @@ from waldbench.metrics.hypercomplex import q2n_map
 from waldbench.metrics.spectral import sam_map
 
 pytestmark = needs_full
+# Methods, and the sensors on whose full-resolution scene the modulation leaves [0, 10] somewhere: only the variant is equal.
+CLIPPED = {("mtf-glp-hpm", "wv3"), ("mtf-glp-hpm", "qb")}
 
 
 def full_scene(sensor: str) -> Scene:
@@ -39,6 +41,8 @@ def test_full_resolution(name, sensor):
     vectors = load("methods_fr", FULL)
     if f"{sensor}_{golden}__s7" not in vectors:
         pytest.skip(f"no full-resolution vectors of {golden}")
+    if (name, sensor) in CLIPPED:
+        pytest.skip("the modulation leaves [0, 10]; the variant 'toolbox' is compared")
     images = full_scene(sensor)
     result = methods.create(key, sensor=sensors.get(sensor), **options)(images.ms, images.lms, images.guide)
     assert image_deviation(result[..., ::7, ::7], vectors[f"{sensor}_{golden}__s7"]) < LOOSE.get(name, 1e-9)

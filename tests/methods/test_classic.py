@@ -127,11 +127,6 @@ def test_cards_and_family(key):
     assert not methods.create(key, sensor=sensors.get("wv3")).trainable
 
 
-@pytest.mark.parametrize("ratio", [3, 6, 8])
-def test_the_morphological_pyramid_says_which_ratios(ratio):
-    assert "ratios 2 and 4" in (methods.supports("mf", sensors.generic(4, ratio), "ms") or "")
-
-
 @pytest.mark.parametrize("key", ["bdsd", "sfim", "brovey"])
 def test_a_radar_guide_is_not_supported(key):
     assert "not for sar" in (methods.supports(key, sensors.generic(4), "sar") or "")
