@@ -426,7 +426,7 @@ def write_text(path: Path) -> Path:
         ("reflectance", "expected digital numbers"),
         ("complex", "expected real numbers, found complex64"),
         ("broken tif", r"ms\.tif: "),
-        ("no tif", r"ms\.tif: cannot be read"),
+        ("no tif", r"ms\.tif: expected a TIFF file, found a saved web page of 6 bytes"),
         ("other ending", r"pan\.jpg: expected one of \.tif"),
         ("other variables", r"expected variables I_MS and I_PAN .* found \['cube'\]"),
         ("broken mat", "cannot be read as a MATLAB file"),
