@@ -19,8 +19,8 @@ from waldbench.datasets.contents import diagnosis
 from waldbench.datasets.grid import Grid
 from waldbench.datasets.raster import Array, Raster
 
-# Bytes of GDAL's cache of decoded blocks; its own default, a share of the machine's memory, is no bound for a stream.
-CACHE = 2**26
+# GDAL's cache of decoded blocks in MB; its own default, a share of the machine's memory, is no bound for a stream.
+CACHE = "64"
 # A last band marked alpha is one if so many of its pixels are fully transparent or fully opaque.
 EXTREME = 0.95
 # Largest side of the reduced image from which that is told.
@@ -32,22 +32,29 @@ def available() -> bool:
     return importlib.util.find_spec("rasterio") is not None
 
 
-@contextmanager
-def opened(path: Path | str, **warp: Any) -> Iterator[Any]:
-    """A dataset of rasterio, warped where `warp` says how (arguments of WarpedVRT)."""
+def connect(path: Path | str, warp: dict[str, Any]) -> Any:
+    """A dataset of rasterio, warped where `warp` says how (arguments of WarpedVRT); the caller closes it."""
+    # GDAL asks for this once, when it decodes its first block.
+    os.environ.setdefault("GDAL_CACHEMAX", CACHE)
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
     from rasterio.vrt import WarpedVRT
 
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_PAM_ENABLED="NO"):
+    with warnings.catch_warnings():
         # That a file has no georeference is an answer here.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as source:
-            if warp:
-                with WarpedVRT(source, **warp) as warped:
-                    yield warped
-            else:
-                yield source
+        source = rasterio.open(path)
+        return WarpedVRT(source, **warp) if warp else source
+
+
+@contextmanager
+def opened(path: Path | str, **warp: Any) -> Iterator[Any]:
+    """A dataset of rasterio for the time of a block; `warp` as in `connect`."""
+    source = connect(path, warp)
+    try:
+        yield source
+    finally:
+        source.close()
 
 
 @dataclass
@@ -123,14 +130,8 @@ class Windowed:
     def _source(self) -> Any:
         """The dataset, opened once in every thread of every process."""
         if getattr(self._local, "process", None) != os.getpid():
-            context = opened(self.path, **self.warp)
-            self._local.source, self._local.context, self._local.process = context.__enter__(), context, os.getpid()
+            self._local.source, self._local.process = connect(self.path, self.warp), os.getpid()
         return self._local.source
-
-    def __del__(self) -> None:
-        local = getattr(self, "_local", None)
-        if local is not None and getattr(local, "process", None) == os.getpid():
-            local.context.__exit__(None, None, None)
 
 
 def read(path: Path, mapped: bool, expected: str, warp: dict[str, Any] | None = None) -> Raster:

@@ -72,7 +72,8 @@ def relation(ms: Grid, pan: Grid, shape: tuple[int, int]) -> tuple[Axis, Axis]:
     """
     if ms.crs and pan.crs and ms.crs != pan.crs:
         raise DatasetError(
-            f"MS lies in {_short(ms.crs)}, PAN in {_short(pan.crs)}; give --align to warp MS onto the grid of PAN, or reproject one"
+            f"MS lies in {_short(ms.crs)}, PAN in {_short(pan.crs)}; give --align to warp MS onto the grid of PAN, or reproject "
+            "one of them"
         )
     a, b, c, d, e, f = ms.transform
     across = [_inverse(pan, a, d), _inverse(pan, b, e), _inverse(pan, c - pan.transform[2], f - pan.transform[5])]

@@ -53,7 +53,7 @@ def test_one_module_adds_a_format_to_both_readers(tmp_path: Path, monkeypatch: p
             (tmp_path / f"{role}.raw2").write_bytes(b"")
         scene = datasets.open(f"scene:{tmp_path}").split("full")[0]
         assert (tuple(scene.ms.shape), float(scene.ms.max())) == ((1, 4, 64, 64), 500)
-        assert open_mapped(str(tmp_path)).ms.max() == 501
+        assert open_mapped(str(tmp_path)).ms.image.max() == 501
     finally:
         formats.table.cache_clear()
     with pytest.raises(DatasetError, match="no pairs"):
