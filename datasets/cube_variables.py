@@ -17,20 +17,21 @@ WAVELENGTHS = ("wavelengths", "wavelength", "wl", "lambda", "wave")
 NUMBERS = ("non_del_bands", "slectbands", "selectbands", "selected_bands", "bands", "band_numbers")
 
 
-def from_variables(content: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Any]] | None:
+def from_variables(content: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Any], list[str]] | None:
     """Find a cube, and perhaps its PAN, among the variables of a MATLAB file (names in lower case, without I_).
 
     Returns:
-        Arrays by role ("ms" and "pan", or "cube" alone), bands first, and facts (wavelengths, numbers, ratio); None where
-        there is no cube of more than 16 bands.
+        Arrays by role ("ms" and "pan", or "cube" alone), bands first, facts (wavelengths, numbers, ratio), and the names of
+        the other variables that were used; None where there is no cube of more than 16 bands.
     """
     named = _cube(content)
     if named is None:
         return None
     name, cube = named
     facts = {"variable": name} | _facts(content, len(cube))
-    pan = next((content[key] for key in PANS if key in content and _is_plane(content[key])), None)
-    return ({"cube": cube} if pan is None else {"ms": cube, "pan": np.squeeze(pan)}), facts
+    pan = next((key for key in PANS if key in content and _is_plane(content[key])), None)
+    used = [*WAVELENGTHS, *NUMBERS, *([pan] if pan else [])]
+    return ({"cube": cube} if pan is None else {"ms": cube, "pan": np.squeeze(content[pan])}), facts, used
 
 
 def _cube(content: dict[str, Any]) -> tuple[str, Array] | None:

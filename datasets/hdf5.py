@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from waldbench.datasets.base import DatasetError
+from waldbench.datasets.contents import AGAIN, HDF5, diagnosis
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 BLOCK = 64 * 1024
 BLOCKS = 64
-AGAIN = "download it again, by hand in a browser, and compare its size with the one on the download page"
 
 
 class ImageFile:
@@ -90,25 +89,7 @@ def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise DatasetError(f"{path}: {_what_it_is(path, error)}") from error
-
-
-def _what_it_is(path: Path, error: OSError) -> str:
-    if not path.is_file():
-        return "expected an HDF5 file, found none; check the path"
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(512)
-    text = head.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")) or b"<html" in text:
-        return f"expected an HDF5 file, found a saved web page of {size} bytes (a download page, not the data); {AGAIN}"
-    if head.startswith(b"version https://git-lfs"):
-        return f"expected an HDF5 file, found a Git LFS pointer of {size} bytes; fetch the file itself (git lfs pull)"
-    if not head.startswith(SIGNATURE):
-        return f"expected an HDF5 file, found {size} bytes of another format; {AGAIN}"
-    if "truncated" in str(error):
-        return f"the file is truncated at {size} bytes (an interrupted download); {AGAIN}"
-    return f"the file is damaged ({error}); {AGAIN}"
+        raise DatasetError(f"{path}: {diagnosis(path, HDF5, error)}") from error
 
 
 def check_images(file: ImageFile, expected: dict[str, int], ratio: int) -> int:

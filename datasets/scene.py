@@ -16,6 +16,7 @@ from waldbench.datasets.alignment import shifts
 from waldbench.datasets.array_layout import SLACK
 from waldbench.datasets.base import Dataset, DatasetError, Split, register
 from waldbench.datasets.cube_preparation import read_response, simulate_pan, to_digital_numbers
+from waldbench.datasets.scene_files import Asked
 from waldbench.datasets.scene_parts import Window, divide, stride
 from waldbench.datasets.scene_sensor import resolve
 from waldbench.datasets.splits import EmptySplit, PatchSplit, SceneSplit
@@ -52,6 +53,7 @@ class UserScene(Dataset):
         patch: side of a training patch in pixels of the ground truth.
         task: "ms" or "hs"; None: hs for more than 16 bands.
         response: file with wavelengths in nm and the PAN response, for a cube without PAN; None: the mean of the visible bands.
+        asked: files by role, variables, bands and alignment, where the path does not say them (`scene_files.Asked`).
 
     Raises:
         DatasetError: for missing or broken files, and for images, sensor or options that do not fit together.
@@ -69,17 +71,21 @@ class UserScene(Dataset):
         patch: int = 32,
         task: str | None = None,
         response: str | Path | None = None,
+        asked: Asked | None = None,
     ) -> None:
         if not 0 <= holdout <= 0.8 or patch < 8:
             raise DatasetError(f"scene: expected holdout 0 to 0.8 and patch 8 or more, got {holdout} and {patch}")
-        given = read_user_images(str(path))
+        given = read_user_images(str(path), asked)
         self.task = task or ("hs" if given.is_cube else "ms")
         self.notices = list(given.notices)
         given = self._prepare(given, sensor, ratio, response)
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", given.name).strip("-.") or "unnamed"
         self.key, self._name = f"scene-{stem}", stem
-        self.fingerprint = _fingerprint(given, f"{LAYOUT} {self.sensor} {holdout} {patch}")
+        self.fingerprint = _fingerprint(given, f"{LAYOUT} {self.sensor} {holdout} {patch} {asked or ''}".rstrip())
         images = self._aligned(given.images)
+        if given.valid is not None:
+            rows, columns = images["pan"].shape[-2:]
+            images["valid"] = given.valid[..., :rows, :columns]
         self.notices += _shift_notice(images, self.sensor)
         self._splits = self._build(images, holdout, patch)
 
@@ -152,7 +158,7 @@ class UserScene(Dataset):
             )
             self.notices.append(f"no reduced split: {reason}")
             nothing = EmptySplit(reason)
-            whole = SceneSplit(partial(full_scene, images["ms"], images["pan"], 0, r, self._name))
+            whole = SceneSplit(partial(full_scene, images, 0, r, self._name))
             return {"train": nothing, "valid": nothing, "reduced": nothing, "full": whole}
         parts = divide(*low, r, holdout, patch)
         self.notices += [parts.reason] if parts.reason else []
@@ -165,7 +171,7 @@ class UserScene(Dataset):
         splits["reduced"] = SceneSplit(partial(reduced, parts.test))
         splits["full"] = EmptySplit("the files have a ground truth: MS is the degraded image")
         if not {"gt", "cube"} & set(images):
-            splits["full"] = SceneSplit(partial(full_scene, images["ms"], images["pan"], parts.test.left * r, r, self._name))
+            splits["full"] = SceneSplit(partial(full_scene, images, parts.test.left * r, r, self._name))
         return splits
 
     def _low_size(self, images: dict[str, Tensor]) -> tuple[int, int]:
@@ -185,7 +191,7 @@ class UserScene(Dataset):
 
 def reduced_scene(images: dict[str, Tensor], sensor: Sensor, window: Window, name: str) -> Scene:
     """A window of the reduced pair: as given, or degraded by Wald's protocol with the original MS as ground truth."""
-    r = sensor.ratio
+    r, valid = sensor.ratio, images.get("valid")
     if "cube" in images:
         gt, pan = window.cut(images["cube"], r), window.cut(images["pan"], r)
         ms = mtf(gt, sensor, step=r)
@@ -193,16 +199,27 @@ def reduced_scene(images: dict[str, Tensor], sensor: Sensor, window: Window, nam
         ms, pan, gt = window.cut(images["ms"], 1), window.cut(images["pan"], r), window.cut(images["gt"], r)
     elif "ms_lr" in images:
         ms, pan, gt = window.cut(images["ms_lr"], 1), window.cut(images["pan_lr"], r), window.cut(images["truth"], r)
+        # What the degraded pair was made of is not known: its pixels count as those of the original blocks do.
+        valid = None if valid is None else _whole_blocks(valid, r)
     else:
         gt = window.cut(images["ms"], r)
         ms, pan = degrade(gt, window.cut(images["pan"], r * r), sensor)
-    return Scene(ms, interp23(ms, r), pan, gt, (name,))
+        valid = None if valid is None else _whole_blocks(valid, r)
+    return Scene(ms, interp23(ms, r), pan, gt, (name,), valid=None if valid is None else window.cut(valid, r))
 
 
-def full_scene(ms: Tensor, pan: Tensor, left: int, ratio: int, name: str) -> Scene:
+def _whole_blocks(valid: Tensor, ratio: int) -> Tensor:
+    """Which blocks of ratio x ratio pixels are wholly valid."""
+    height, width = (side // ratio for side in valid.shape[-2:])
+    cut = valid[..., : height * ratio, : width * ratio]
+    return cut.reshape(*cut.shape[:-2], height, ratio, width, ratio).all(-1).all(-2)
+
+
+def full_scene(images: dict[str, Tensor], left: int, ratio: int, name: str) -> Scene:
     """The scene as it is, from column `left` of MS on."""
-    ms = ms[..., left:]
-    return Scene(ms, interp23(ms, ratio), pan[..., left * ratio :], None, (name,))
+    ms, pan, valid = images["ms"][..., left:], images["pan"][..., left * ratio :], images.get("valid")
+    known = None if valid is None else valid[..., left * ratio :]
+    return Scene(ms, interp23(ms, ratio), pan, None, (name,), valid=known)
 
 
 def _shift_notice(images: dict[str, Tensor], sensor: Sensor) -> list[str]:

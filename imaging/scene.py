@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LABELS = ("ms", "lms", "guide", "gt", "mask")
+LABELS = ("ms", "lms", "guide", "gt", "mask", "valid")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Scene:
         gt: ground truth (B, C, H, W), or None at full resolution.
         name: one name per image, under which its scores are kept; or empty: a split of a dataset calls them by their places.
         mask: where clouds and their shadows lie in `ms`, (B, 1, H, W) from 0 (clear) to 1 (hidden), or None if unknown.
+        valid: which pixels of the guide's grid have data in all images, (B, 1, H, W) bool, or None where all have. The others
+            hold values that disturb as little as possible; no statistic and no index counts them.
 
     Raises:
         ValueError: if shapes, types or devices do not fit together.
@@ -41,15 +43,20 @@ class Scene:
     gt: Tensor | None = None
     name: tuple[str, ...] = ()
     mask: Tensor | None = None
+    valid: Tensor | None = None
 
     def __post_init__(self) -> None:
         for label in LABELS:
             image = getattr(self, label)
-            if image is not None and (image.ndim != 4 or not image.is_floating_point()):
-                raise ValueError(f"{label}: expected a float tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
+            if image is None:
+                continue
+            kind, fits = ("bool", image.dtype == torch.bool) if label == "valid" else ("float", image.is_floating_point())
+            if image.ndim != 4 or not fits:
+                raise ValueError(f"{label}: expected a {kind} tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
         b, c, h, w = self.ms.shape
         size = tuple(self.guide.shape[-2:])
-        expected = {"lms": (b, c, *size), "guide": (b, self.guide.shape[1], *size), "gt": (b, c, *size), "mask": (b, 1, *size)}
+        expected = {"lms": (b, c, *size), "guide": (b, self.guide.shape[1], *size), "gt": (b, c, *size)}
+        expected |= {"mask": (b, 1, *size), "valid": (b, 1, *size)}
         for label, shape in expected.items():
             image = getattr(self, label)
             if image is not None and tuple(image.shape) != shape:
@@ -78,7 +85,9 @@ class Scene:
         return Scene(**new, name=self.name)
 
     def to(self, target: torch.device | torch.dtype | str) -> Scene:
-        """Move or convert every tensor."""
+        """Move or convert every tensor; `valid` stays boolean."""
+        if isinstance(target, torch.dtype):
+            return self.map(lambda image: image if image.dtype == torch.bool else image.to(target))
         return self.map(lambda image: image.to(target))
 
     def crop(self, top: int, left: int, height: int, width: int) -> Scene:

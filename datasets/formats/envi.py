@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from waldbench.datasets import gdal_files
 from waldbench.datasets.base import DatasetError, DatasetNotFoundError
+from waldbench.datasets.grid import Grid
 from waldbench.datasets.raster import Array, Raster
 
 HEADER = ".hdr"
@@ -34,25 +36,40 @@ def recognises(path: Path) -> bool:
 def read(path: Path, mapped: bool = False) -> Raster:
     """Read an image by the path of its header or of its data, without the bands that the header lists as bad.
 
-    The image is (bands, lines, samples) and always read whole: `mapped` has no effect.
+    The image is (bands, lines, samples). Pixels that hold the header's data ignore value are marked as without data.
+
+    Args:
+        path: the header, or the data.
+        mapped: leave the pixels on disk.
 
     Raises:
-        DatasetError: if the header lacks or contradicts something, the data are missing or shorter than it says, or pixels hold
-            the header's data ignore value.
+        DatasetError: if the header lacks or contradicts something, or the data are missing or shorter than it says.
     """
     header = path if path.suffix.lower() == HEADER else _header_of(path)
     if header is None or not header.is_file():
         raise DatasetNotFoundError(f"{path}: expected an ENVI header NAME.hdr beside the data, found none")
     facts = parse_header(header)
     data = _data_of(header)
-    whole = _read_data(data, facts, header)
+    whole = _map_data(data, facts, header)
     keep = _good_bands(facts, len(whole))
-    image = whole if keep is None else whole[keep]
+    kept = whole if keep is None else whole[keep]
+    image = kept if mapped else kept.astype(kept.dtype.newbyteorder("="))
     notices = [] if keep is None else [f"{len(whole) - len(keep)} of {len(whole)} bands are bad by the header's list: left out"]
-    _refuse_ignored(image, facts, data)
     unit = UNITS.get(str(facts.get("wavelength units", "")).lower())
     centres, widths = (_numbers(facts, name, len(whole), keep, unit) for name in ("wavelength", "fwhm"))
-    return Raster(image, (header, data), 0, centres, widths, tuple(notices))
+    names = _texts(facts, "band names", len(whole), keep)
+    ignored = (float(facts["data ignore value"]),) * len(image) if "data ignore value" in facts else ()
+    grid = grid_of(data, facts)
+    return Raster(image, (header, data), 0, centres, widths, tuple(notices), grid, ignored, names=names)
+
+
+def grid_of(data: Path, facts: dict[str, Any]) -> Grid | None:
+    """Where the pixels lie, as GDAL reads it from the header; None where the header or rasterio is missing."""
+    if "map info" not in facts or not gdal_files.available():
+        return None
+    with gdal_files.opened(data) as source:
+        transform, crs = tuple(source.transform)[:6], gdal_files.crs_text(source.crs)
+    return Grid(transform, crs)
 
 
 def parse_header(path: Path) -> dict[str, Any]:
@@ -91,7 +108,7 @@ def _data_of(header: Path) -> Path:
     )
 
 
-def _read_data(data: Path, facts: dict[str, Any], header: Path) -> Array:
+def _map_data(data: Path, facts: dict[str, Any], header: Path) -> Array:
     sizes = {name: _integer(facts, name, header) for name in ("samples", "lines", "bands")}
     code, interleave = _integer(facts, "data type", header), str(facts.get("interleave", "bsq")).lower()
     if code not in TYPES or interleave not in ORDERS or min(sizes.values()) < 1:
@@ -111,8 +128,8 @@ def _read_data(data: Path, facts: dict[str, Any], header: Path) -> Array:
             f"{offset + count * kind.itemsize} in all; is it complete, and is this its header?"
         )
     axes, turn = ORDERS[interleave]
-    flat = np.fromfile(data, dtype=kind, count=count, offset=offset)
-    return flat.reshape([sizes[axis] for axis in axes]).transpose(turn).astype(kind.newbyteorder("="))
+    shape = tuple(sizes[axis] for axis in axes)
+    return np.memmap(data, dtype=kind, mode="r", offset=offset, shape=shape).transpose(turn)
 
 
 def _integer(facts: dict[str, Any], name: str, header: Path) -> int:
@@ -130,6 +147,13 @@ def _good_bands(facts: dict[str, Any], count: int) -> list[int] | None:
     return good if 0 < len(good) < count else None
 
 
+def _texts(facts: dict[str, Any], name: str, count: int, keep: list[int] | None) -> tuple[str, ...]:
+    listed = facts.get(name)
+    if not isinstance(listed, list) or len(listed) != count:
+        return ()
+    return tuple(listed[band] for band in (range(count) if keep is None else keep))
+
+
 def _numbers(
     facts: dict[str, Any], name: str, count: int, keep: list[int] | None, unit: float | None
 ) -> tuple[float, ...] | None:
@@ -140,13 +164,3 @@ def _numbers(
     # Without a unit, numbers below 100 cannot be nm.
     factor = unit or (1000.0 if max(values) < 100 else 1.0)
     return tuple(factor * values[band] for band in (range(count) if keep is None else keep))
-
-
-def _refuse_ignored(image: Array, facts: dict[str, Any], data: Path) -> None:
-    if "data ignore value" not in facts:
-        return
-    count = int((image == float(facts["data ignore value"])).any(0).sum())
-    if count:
-        raise DatasetError(
-            f"{data}: {count} pixels hold the data ignore value {facts['data ignore value']}; fill or cut them before fusion"
-        )

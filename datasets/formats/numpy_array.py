@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from waldbench.datasets.base import DatasetError
+from waldbench.datasets.contents import NUMPY, diagnosis, kind
 from waldbench.datasets.raster import Raster
 
 suffixes = (".npy",)
@@ -20,8 +21,12 @@ def read(path: Path, mapped: bool = False) -> Raster:
     Raises:
         DatasetError: if the file is broken or holds Python objects.
     """
+    if not path.is_file() or kind(path) != NUMPY:
+        raise DatasetError(f"{path}: {diagnosis(path, NUMPY)}")
     try:
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError) as error:
-        raise DatasetError(f"{path}: cannot be read as {path.suffix} ({error}); is it complete?") from error
+        if "pickle" in str(error):
+            raise DatasetError(f"{path}: it holds Python objects, which are not read; save one array of numbers") from error
+        raise DatasetError(f"{path}: {diagnosis(path, NUMPY, error)}") from error
     return Raster(array if mapped else np.asarray(array), (path,))

@@ -1,12 +1,12 @@
-"""TIFF files, read with tifffile; uncompressed ones can stay on disk."""
+"""TIFF files: through rasterio with all that they say; where it is missing, or pages are bands, with tifffile."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
+from waldbench.datasets import gdal_files, tiff_pages
 from waldbench.datasets.base import DatasetError
+from waldbench.datasets.contents import TIFF, diagnosis
 from waldbench.datasets.raster import Raster
 
 suffixes = (".tif", ".tiff")
@@ -15,20 +15,16 @@ preference = 0
 
 
 def read(path: Path, mapped: bool = False) -> Raster:
-    """Read an image; with `mapped` an uncompressed one stays on disk.
+    """Read an image; with `mapped` its pixels stay on disk (all of them with rasterio, uncompressed ones without).
 
     Raises:
-        DatasetError: if the file is broken or compressed in a way that tifffile cannot read alone.
+        DatasetError: if the file is broken, no image of radiance, or compressed in a way that cannot be read here.
     """
-    import tifffile
-
     try:
-        if mapped:
-            with tifffile.TiffFile(path) as file:
-                uncompressed = file.series[0].dataoffset is not None
-            if uncompressed:
-                return Raster(tifffile.memmap(path, mode="r"), (path,))
-        return Raster(np.asarray(tifffile.imread(path)), (path,))
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, EOFError) as error:
-        hint = "save it uncompressed, or install imagecodecs" if "imagecodecs" in str(error) else "is it complete?"
-        raise DatasetError(f"{path}: cannot be read as {path.suffix} ({error}); {hint}") from error
+        pages = tiff_pages.count(path)
+    except Exception as error:  # tifffile raises many different exceptions for broken files
+        raise DatasetError(f"{path}: {diagnosis(path, TIFF, error)}") from error
+    # GDAL takes the pages of a file for several images; tifffile and many programs write bands as pages.
+    if pages > 1 or not gdal_files.available():
+        return tiff_pages.read(path, mapped)
+    return gdal_files.read(path, mapped, TIFF)

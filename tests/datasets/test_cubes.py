@@ -142,7 +142,6 @@ def test_an_envi_header_tells_wavelengths_widths_and_bad_bands(tmp_path: Path) -
         (("lines   = 40", "lines = 41"), "is it complete"),
         (("bands = 20", "bands = many"), "integer 'bands'"),
         (("byte order = 0", "byte order = 0\nfile compression = 1"), "compressed"),
-        (("byte order = 0", "byte order = 0\ndata ignore value = 500"), "data ignore value 500"),
         (("ENVI\n", "Header\n"), "first line ENVI"),
     ],
 )

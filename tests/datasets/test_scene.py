@@ -348,13 +348,23 @@ def test_fingerprint_follows_content_and_options(tmp_path: Path) -> None:
     assert UserScene(tiffs(tmp_path / "c", ms=ms, pan=pan), sensor="qb").fingerprint != first
 
 
-def test_nan_is_refused_with_its_place(tmp_path: Path) -> None:
+def test_infinite_values_are_refused_with_their_place_and_nan_has_no_data(tmp_path: Path) -> None:
     ms, pan = pair(4)
     bad = ms.astype(np.float32)
+    bad[5, 7, 2] = np.inf
+    with pytest.raises(DatasetError, match=r"ms\.tif: 1 infinite values, the first in band 3 at row 5, column 7"):
+        UserScene(tiffs(tmp_path, ms=bad, pan=pan))
     bad[5, 7, 2] = np.nan
-    path = tiffs(tmp_path, ms=bad, pan=pan)
-    with pytest.raises(DatasetError, match=r"ms\.tif: 1 NaN or infinite values, the first in band 3 at row 5, column 7"):
-        UserScene(path)
+    dataset = UserScene(tiffs(tmp_path, ms=bad, pan=pan))
+    assert any("ms.tif: 1 of 4096 pixels" in notice for notice in dataset.notices)
+    full, reduced = dataset.split("full")[0], dataset.split("reduced")[0]
+    full.check_finite()
+    assert full.valid is not None
+    assert reduced.valid is not None
+    assert torch.equal((~full.valid[0, 0]).nonzero().amin(0), torch.tensor([20, 28]))
+    assert (int((~full.valid).sum()), int((~reduced.valid).sum())) == (16, 1)
+    # A neighbour stands in the gap.
+    assert float(full.ms[0, 2, 5, 7]) in {float(ms[row, column, 2]) for row, column in ((4, 7), (6, 7), (5, 6), (5, 8))}
 
 
 def write_bad(folder: Path, case: str) -> str:
@@ -426,7 +436,7 @@ def write_text(path: Path) -> Path:
         ("reflectance", "expected digital numbers"),
         ("complex", "expected real numbers, found complex64"),
         ("broken tif", r"ms\.tif: "),
-        ("no tif", r"ms\.tif: cannot be read"),
+        ("no tif", r"ms\.tif: expected a TIFF file, found a saved web page of 6 bytes"),
         ("other ending", r"pan\.jpg: expected one of \.tif"),
         ("other variables", r"expected variables I_MS and I_PAN .* found \['cube'\]"),
         ("broken mat", "cannot be read as a MATLAB file"),
