@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from waldbench.methods.base import Method
 
 # Keys under which trainers keep the weights, the ones meant for use before the ones of the last step.
-WRAPPERS: tuple[str, ...] = ("ema_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model", "net", "network")
+WRAPPERS: tuple[str, ...] = (
+    "ema_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+)
 WRAPPERS += ("generator", "netG", "params_ema", "params", "weights")
 # What DataParallel, torch.compile, Lightning and others put before every name.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "generator.", "ema.", "ema_model.")

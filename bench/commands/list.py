@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     from waldbench.bench import protocol
     from waldbench.bench.screen import console
     from waldbench.imaging import sensors
+    from waldbench.methods import groups
 
     if options.json:
         shared.print_json(_everything(options.task))
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     facts = {key: datasets.card(key) for key in datasets.names(options.task)}
     entries = [(key, card["title"], card["task"]) for key, card in facts.items()]
     out.print(_table("datasets", ("key", "title", "task"), entries), "")
+    out.print("groups     " + " ".join(groups.NAMES))
     out.print("not available (info KEY says why)  " + " ".join(methods.catalogue.unavailable), "")
     out.print("sensors    " + " ".join(sensors.names()))
     out.print("protocols  " + " ".join(protocol.presets()))
@@ -50,11 +52,13 @@ def _everything(task: str | None) -> dict[str, Any]:
     from waldbench import datasets, methods, metrics
     from waldbench.bench import protocol
     from waldbench.imaging import sensors
+    from waldbench.methods import groups
 
     return {
         "methods": [asdict(methods.card(key)) for key in methods.names(task)],
         "indices": [asdict(metrics.card(key)) for key in metrics.names()],
         "datasets": [{"key": key} | datasets.card(key) for key in datasets.names(task)],
+        "groups": {name: groups.members(name, task) for name in groups.NAMES},
         "unavailable": methods.catalogue.unavailable,
         "sensors": sensors.names(),
         "protocols": protocol.presets(),

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from waldbench.bench.errors import UsageError
+from waldbench.methods.groups import NAMES
 
-GROUPS = "all, all-classic, all-deep"
+GROUPS = ", ".join(NAMES)
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:

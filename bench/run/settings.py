@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from waldbench import methods
 from waldbench.bench.errors import UsageError
 from waldbench.bench.protocol import Protocol
 from waldbench.bench.run import names
 from waldbench.bench.training.execution import Execution
 from waldbench.imaging import tracks
+from waldbench.methods import groups
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,8 @@ def expand_methods(asked: list[str], task: str | None = None, track: str | None 
     """
     chosen = [tracks.get(track)] if track else tracks.of_task(task)[:1]
     asked = asked or [key for found in chosen for key in found.methods]
-    groups = {
-        "all": methods.names(task),
-        "all-classic": [key for key in methods.names(task) if methods.card(key).family != "deep"],
-        "all-deep": [key for key in methods.names(task) if methods.card(key).family == "deep"],
-    }
-    keys = [names.canonical(key) for name in asked for key in groups.get(name, [name])]
+    keys = [names.canonical(key) for name in asked for key in (groups.members(name, task) if name in groups.NAMES else [name])]
     if not keys:
-        tasks = "--task hs or --task sar"
-        raise UsageError(
-            f"no method named; expected --methods KEY ... | all | all-classic | all-deep, or {tasks} for a selection"
-        )
+        expected = f"--methods KEY ... | {' | '.join(groups.NAMES)}"
+        raise UsageError(f"no method named; expected {expected}, or --task hs or --task sar for a selection")
     return tuple(dict.fromkeys(keys))
