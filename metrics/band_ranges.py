@@ -11,6 +11,7 @@ from waldbench.metrics.spectral import ergas
 
 
 @register(
+    pixelwise=True,
     title="ERGAS in PAN",
     direction="lower",
     best=0.0,
@@ -40,6 +41,7 @@ def ergas_pan(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
 
 
 @register(
+    pixelwise=True,
     title="ERGAS beyond",
     direction="lower",
     best=0.0,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from waldbench.catalogue import Entry
 from waldbench.imaging import Scene, Sensor
-from waldbench.metrics import conventions
+from waldbench.metrics import conventions, validity
 from waldbench.metrics.cards import MetricCard
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
     """Mark a function `f(fused, <images of the scene by name>, *, sensor, block, ...) -> (B,)` as an index.
 
     The arguments are literals that the registry reads without running the file: an optional key (default: the function's
-    name), title, direction ("higher" or "lower"), best, convention, reference (required), unit.
+    name), title, direction ("higher" or "lower"), best, convention, reference (required), unit, pixelwise.
     """
     return lambda function: function
 
@@ -43,8 +43,11 @@ def evaluate(entry: Entry, fused: Tensor, scene: Scene, *, sensor: Sensor, borde
     if "convention" not in accepted:
         conventions.choose(card.key, options.get("convention", conventions.DEFAULT))
     chosen = {name: value for name, value in (COMMON | options | {"sensor": sensor}).items() if name in accepted}
-    values: Tensor = function(fused, **images, **chosen)
-    return values
+    if scene.valid is None or bool(scene.valid.all()):
+        values: Tensor = function(fused, **images, **chosen)
+        return values
+    valid = crop_border(scene.valid, border) if border and "gt" in images else scene.valid
+    return validity.score(lambda one, others: function(one, **others, **chosen), fused, images, valid, card.pixelwise)
 
 
 def _check(card: MetricCard, fused: Tensor, images: dict[str, Tensor | None], scene: Scene) -> None:

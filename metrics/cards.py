@@ -15,7 +15,8 @@ class MetricCard:
     """Facts about one index: `needs` are the scene's images it reads, `convention` decides its numbers.
 
     `conventions` says, one line each, which other named conventions the index knows and how they differ from the default;
-    `product_of` names distortions d whose product of 1 - d the index is.
+    `product_of` names distortions d whose product of 1 - d the index is. `pixelwise` says that the index depends on single
+    pixels only, not on where they lie; of an image with missing data it reads all others (`metrics.validity`).
     """
 
     key: str
@@ -29,6 +30,7 @@ class MetricCard:
     reference: str
     conventions: tuple[str, ...] = ()
     product_of: tuple[str, ...] = ()
+    pixelwise: bool = False
 
     @classmethod
     def from_entry(cls, entry: Entry) -> MetricCard:
@@ -48,6 +50,7 @@ class MetricCard:
             convention=facts["convention"],
             reference=facts["reference"],
             product_of=tuple(facts.get("product_of", ())),
+            pixelwise=bool(facts.get("pixelwise", False)),
             conventions=tuple(f"{name}: {text}" for name, text in TABLE.get(entry.key, {}).items()),
         )
 

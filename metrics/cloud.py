@@ -13,6 +13,7 @@ from waldbench.metrics.pixel import unit
 
 
 @register(
+    pixelwise=True,
     title="MAE_cloudy",
     direction="lower",
     best=0.0,
@@ -50,6 +51,7 @@ def mae_cloudy(
 
 
 @register(
+    pixelwise=True,
     title="MAE_clear",
     direction="lower",
     best=0.0,

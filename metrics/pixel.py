@@ -12,6 +12,7 @@ from waldbench.metrics.spectral import band_mse
 
 
 @register(
+    pixelwise=True,
     title="PSNR",
     direction="higher",
     best="inf",
@@ -42,6 +43,7 @@ def psnr(fused: Tensor, gt: Tensor, *, sensor: Sensor) -> Tensor:
 
 
 @register(
+    pixelwise=True,
     title="MPSNR",
     direction="higher",
     best="inf",
@@ -70,6 +72,7 @@ def _decibel(mse: Tensor, peak: float) -> Tensor:
 
 
 @register(
+    pixelwise=True,
     title="RMSE",
     direction="lower",
     best=0.0,
@@ -92,6 +95,7 @@ def rmse(fused: Tensor, gt: Tensor) -> Tensor:
 
 
 @register(
+    pixelwise=True,
     title="MAE",
     direction="lower",
     best=0.0,
@@ -128,6 +132,7 @@ def unit(sensor: Sensor | None, convention: str) -> float:
 
 
 @register(
+    pixelwise=True,
     title="CC",
     direction="higher",
     best=1.0,

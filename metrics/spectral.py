@@ -15,6 +15,7 @@ EPS = 2.0**-52
 
 
 @register(
+    pixelwise=True,
     title="SAM",
     direction="lower",
     best=0.0,
@@ -79,6 +80,7 @@ def _angles(fused: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @register(
+    pixelwise=True,
     title="ERGAS",
     direction="lower",
     best=0.0,

@@ -17,7 +17,7 @@ def cautions(part: pd.DataFrame) -> list[str]:
     good = part[part["status"] == "ok"]
     found = [_groups(good)] if len(good) and good["rank_group"].notna().any() else []
     few = [_few(good, split) for split in SPLITS]
-    return [sentence for sentence in (*found, *few, _one_seed(good), *_code(good)) if sentence]
+    return [sentence for sentence in (*found, *few, _one_seed(good), _missing(good), *_code(good)) if sentence]
 
 
 def letter(number: int) -> str:
@@ -58,6 +58,14 @@ def _few(part: pd.DataFrame, split: str) -> str:
     amount = f"{int(images)} image{'s' if images > 1 else ''} at {SPLITS[split].lower()}"
     needed = images_needed(methods - 1)
     return f"{amount} cannot show that one of {methods} methods is better than the others (at least {needed} are needed)."
+
+
+def _missing(part: pd.DataFrame) -> str:
+    """How much of the images had no data."""
+    share = part["valid_share"].min()
+    if pd.isna(share) or share >= 1:
+        return ""
+    return f"{share:.1%} of the pixels have data; the others were left out of every index."
 
 
 def _one_seed(part: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ LEADING = ["rank", "rank_group", "method", "title", "family", "task", "dataset",
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
-TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device", "code"]
+TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device", "code", "valid_share"]
 INTEGERS = ("rank", "rank_group", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 STATISTICS = tuple(f"_{name}" for name in SUMMARY)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
@@ -133,6 +133,7 @@ def _row(members: Cells, long: pd.DataFrame | None) -> dict[str, Any]:
         "seeds": len(good),
         **{name: last.dataset[name] for name in ("task", "track", "source", "fingerprint", "sensor")},
         **{f"images_{split}": last.counts[split] for split in ("reduced", "full")},
+        "valid_share": last.counts["valid_share"],
         **_provenance(last, shown),
     }
     row |= {name: _mean(record.cost.get(name) for record in shown) for name in COSTS}

@@ -65,7 +65,7 @@ PARTS: dict[str, dict[str, Kind]] = {
     | {"cuda_device": TEXT},
     "timings": {"train_s": NUMBER, "evaluate_s": NUMBER},
     "training": {"curve": CURVE, "steps": COUNT, "best_step": COUNT},
-    "counts": {"reduced": COUNT, "full": COUNT},
+    "counts": {"reduced": COUNT, "full": COUNT, "valid_share": NUMBER},
     "code": dict.fromkeys(("method", "dataset", "engine", "evaluator", "weights", "stale"), TEXT)
     | {"indices": FACTS, "files": FACTS},
     "zoo": {},

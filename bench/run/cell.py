@@ -130,7 +130,7 @@ def _run(job: Job, store: Store, report: Report) -> Record:
     started = time.monotonic()
     result = evaluation.evaluate(method, dataset, job.protocol, device)
     record.timings["evaluate_s"] = time.monotonic() - started
-    record.counts = dict(result.counts)
+    record.counts = {**result.counts, "valid_share": result.valid_share}
     save_arrays(scratch / "images.npz", result.images)
     (scratch / "checkpoint.pt").unlink(missing_ok=True)
     store.commit(job.cell, record, result.scores)

@@ -34,6 +34,8 @@ class Evaluation:
     scores: list[dict[str, Any]] = field(default_factory=list)
     images: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    # Share of the pixels of all test images that have data; 1 where no image has a mask.
+    valid_share: float = 1.0
 
 
 def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch.device) -> Evaluation:
@@ -46,6 +48,7 @@ def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch
         ValueError: if an image of the dataset has NaN or infinite values.
     """
     result = Evaluation()
+    shares: list[float] = []
     method.eval().to(device)
     with torch.inference_mode():
         for name in KEPT:
@@ -57,10 +60,12 @@ def evaluate(method: Method, dataset: Dataset, protocol: Protocol, device: torch
                 result.scores += score(fused, here, dataset, protocol, name)
                 if index < KEPT[name]:
                     result.images[f"{name}-{index}"] = compact(fused)
+                shares += [1.0] * len(here) if here.valid is None else here.valid.double().mean((1, 2, 3)).tolist()
                 count += 1
             result.counts[name] = count
     if not result.scores:
         raise MethodOutputError("the dataset has no test image: neither reduced nor full resolution")
+    result.valid_share = sum(shares) / len(shares)
     return result
 
 

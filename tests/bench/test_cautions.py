@@ -53,3 +53,11 @@ def test_one_seed_of_a_trained_method_is_said(tmp_path):
 @pytest.mark.parametrize(("number", "text"), [(1, "a"), (26, "z"), (27, "aa"), (52, "az"), (53, "ba")])
 def test_letters_go_on_after_z(number, text):
     assert cautions.letter(number) == text
+
+
+def test_missing_data_is_noted(tmp_path):
+    store = Store(tmp_path)
+    add(store, "gsa", counts={"reduced": 2, "full": 1, "valid_share": 0.875})
+    frame = leaderboard.build(store)
+    assert frame["valid_share"].tolist() == [0.875]
+    assert "87.5% of the pixels have data; the others were left out of every index." in cautions(frame)
