@@ -26,7 +26,8 @@ LEADING = ["rank", "rank_group", "method", "title", "family", "task", "dataset",
 LEADING += ["seeds", "images_reduced", "images_full"]
 COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "peak_mib_512")
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
-TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device", "code", "valid_share"]
+TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device"]
+TRAILING += ["code", "valid_share"]
 INTEGERS = ("rank", "rank_group", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 STATISTICS = tuple(f"_{name}" for name in SUMMARY)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.

@@ -60,4 +60,4 @@ def test_missing_data_is_noted(tmp_path):
     add(store, "gsa", counts={"reduced": 2, "full": 1, "valid_share": 0.875})
     frame = leaderboard.build(store)
     assert frame["valid_share"].tolist() == [0.875]
-    assert "87.5% of the pixels have data; the others were left out of every index." in cautions(frame)
+    assert "87.5% of the pixels have data; the others were left out of every index." in cautions.cautions(frame)
