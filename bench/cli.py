@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   run_bench.py list                                            methods, indices, datasets, sensors, protocols
   run_bench.py info cf2n                                       what is published and what is inferred
   run_bench.py data wv3                                        which files are expected, found, broken
+  run_bench.py check my_net.py                                 test a plugin before it is trained
   run_bench.py sharpen --methods gsa --dataset scene:ms.tif,pan.tif --output fused.tif
   run_bench.py cost --methods gsa fusionnet --sensor wv3       latency, memory and energy over sizes and threads
   run_bench.py report --results results                        derive leaderboard, tables and figures again

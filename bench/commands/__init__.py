@@ -11,6 +11,7 @@ COMMANDS = {
     "list": "print all methods, indices, datasets, sensors and protocols",
     "info": "print what is known about one of them",
     "data": "tell which published files are expected, found, broken",
+    "check": "test a plugin as the methods, indices and datasets of this project are tested",
     "sharpen": "fuse one scene in files into one file",
     "cost": "measure latency, memory and energy over sizes, threads, precisions",
     "report": "derive leaderboard, tables, figures and page again, or compare two results folders",

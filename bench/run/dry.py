@@ -60,7 +60,7 @@ def failures(jobs: Sequence[Job]) -> list[Failure]:
         groups.setdefault(repr(what), []).append(job)
     waiting, found = [members[0] for members in groups.values()], list[Failure]()
     while waiting:
-        for result in _try(waiting):
+        for result in _try(tuple(waiting)):
             job = waiting.pop(0)
             if result is not None:
                 members = groups[next(key for key, group in groups.items() if group[0] is job)]
