@@ -145,6 +145,7 @@ def test_options_of_qnr_reach_both_factors(p, q, alpha, beta, block):
 def test_the_block_reaches_both_factors_of_the_products(block):
     scene, options = make_scene(4, size=128), {"sensor": SENSOR, "block": block}
     spectral = 1 - d_lambda_k(scene.lms, scene.lms, **options)
+    assert torch.equal(1 - spectral, 1 - q2n(mtf(scene.lms, SENSOR), scene.lms, block=block))
     images = (scene.lms, scene.lms, scene.guide)
     assert torch.equal(hqnr(*images, q=2, **options), spectral * (1 - d_s(*images, q=2, **options)))
     assert torch.equal(fqnr(*images, **options), spectral * (1 - d_s_k(*images, **options)))
@@ -171,6 +172,11 @@ def test_the_composite_is_that_of_its_formula():
     a, b = (np.clip(image.numpy().ravel(), 0, 2047) for image in (x, y))
     means, spreads = 1 - ((a.mean() - b.mean()) / 2047) ** 2, 1 - ((a.std(ddof=1) - b.std(ddof=1)) / 1023.5) ** 2
     assert composite(x, y, 2047).tolist() == pytest.approx([means * spreads * np.corrcoef(a, b)[0, 1]], rel=1e-12)
+
+
+def test_deviations_further_apart_than_half_the_peak_count_as_that():
+    x, y = torch.tensor([[[0.0, 2047.0]], [[0.0, 1.0]]])[:, None]
+    assert composite(x, y, 2047).tolist() == [0]
 
 
 def test_the_border_is_cut_as_the_toolbox_cuts_it():
