@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from waldbench.imaging.injection import Modulation, Variant, unless
-from waldbench.imaging.statistics import flat, match_moments
+from waldbench.imaging.statistics import flat_guide, match_moments
 from waldbench.methods import Method, register
 
 
@@ -38,7 +38,7 @@ class Brovey(Method):
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
-        nothing, intensity = flat(guide), lms.mean(1, keepdim=True)
+        nothing, intensity = flat_guide(guide), lms.mean(1, keepdim=True)
         if self.match:
             guide = match_moments(guide, like=intensity)
         return unless(nothing, lms * self.modulation(guide, intensity), lms)

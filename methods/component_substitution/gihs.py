@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from waldbench.imaging.injection import unless
-from waldbench.imaging.statistics import flat, match_moments
+from waldbench.imaging.statistics import flat_guide, match_moments
 from waldbench.methods import Method, register
 
 
@@ -33,7 +33,7 @@ class GIHS(Method):
 
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
-        nothing, intensity = flat(guide), lms.mean(1, keepdim=True)
+        nothing, intensity = flat_guide(guide), lms.mean(1, keepdim=True)
         if self.match:
             guide = match_moments(guide, like=intensity)
         return unless(nothing, lms + (guide - intensity), lms)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from waldbench.imaging.injection import limited, unless
-from waldbench.imaging.statistics import combine, covariance, flat, gram, inject, match_moments, zero_mean
+from waldbench.imaging.statistics import combine, covariance, flat_guide, gram, inject, match_moments, zero_mean
 from waldbench.methods import Method, register
 
 
@@ -31,4 +31,4 @@ class PCA(Method):
         sign = torch.where(covariance(component, guide) < 0, -1, 1)
         axis, component = axis * sign, component * sign
         fused = inject(lms, axis, match_moments(guide, like=component) - component)
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.injection import unless
-from waldbench.imaging.statistics import divide, flat, std
+from waldbench.imaging.statistics import divide, flat_guide, std
 from waldbench.methods import Method, register
 
 
@@ -38,4 +38,4 @@ class HPF(Method):
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         """Fuse; shapes as in `Method`."""
         detail = guide - box(guide, self.size)
-        return unless(flat(guide), lms + (divide(std(lms), std(guide)) * detail if self.match else detail), lms)
+        return unless(flat_guide(guide), lms + (divide(std(lms), std(guide)) * detail if self.match else detail), lms)
