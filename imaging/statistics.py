@@ -17,8 +17,8 @@ from waldbench.imaging.strips import current, height, inner, total
 # Samples in one float64 piece of a Gram matrix; keeps hyperspectral cubes from being copied whole.
 PIECE = 2**20
 HAZE_SHARES = (0.95, 0.45, 0.40, 0.05)
-# One row in so many is looked at first, to see that an image is not flat.
-GLANCE = 64
+# So many rows of an image, evenly spaced, are looked at first, to see that it is not flat.
+GLANCE = 8
 
 
 def mean(x: Tensor) -> Tensor:
@@ -58,14 +58,27 @@ def _scatter(centred: Tensor, level: Tensor) -> Tensor:
 
 def flat(x: Tensor) -> Tensor:
     """Whether every band of x is flat up to rounding (`imaging.flatness`), (B, C, 1, 1) boolean."""
-    if current() is None and _varies_at_a_glance(x[..., ::GLANCE, :], x.shape[-2] * x.shape[-1]):
-        return torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)[..., None, None]
-    return variance(x) == 0
+    if current() is None and varies_at_a_glance(x[..., :: max(1, x.shape[-2] // GLANCE), :], x.shape[-2] * x.shape[-1]):
+        return _no_band(x)
+    # Both moments at once: strips need no second pass for what rests on a mean. Double precision leaves 1e-15 of the power.
+    exact = inner(x).double()
+    level, power = total(torch.stack([exact.sum((-2, -1)), exact.square().sum((-2, -1))])) / (height(x) * x.shape[-1])
+    return is_flat(power - level.square(), power)[..., None, None]
 
 
-def _varies_at_a_glance(some: Tensor, count: int) -> bool:
-    """Whether some of the `count` pixels are enough to say that no band is flat."""
-    low, high = torch.aminmax(some.flatten(2), dim=-1)
+def flat_guide(guide: Tensor) -> Tensor:
+    """`flat` of a scene's guide; of a strip of it, without a statistic where a glance at the scene has shown that it varies."""
+    strip = current()
+    return _no_band(guide) if strip is not None and strip.guide_varies else flat(guide)
+
+
+def _no_band(x: Tensor) -> Tensor:
+    return torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)[..., None, None]
+
+
+def varies_at_a_glance(rows: Tensor, count: int) -> bool:
+    """Whether some rows (B, C, h, W) of an image of `count` pixels are enough to say that none of its bands is flat."""
+    low, high = torch.aminmax(rows.flatten(2), dim=-1)
     # Two pixels apart by d have a scatter of d^2 / 2 at least; if the mean is beyond twice these pixels, the scatter is larger.
     return bool(((high - low) > (8 * FLAT * count) ** 0.5 * torch.maximum(high.abs(), low.abs())).all())
 

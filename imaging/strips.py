@@ -64,6 +64,7 @@ class Strip:
     """Rows first .. first + count - 1 (modulo `height`) of a low-resolution image and the same ground of all others.
 
     `top` rows at its beginning and all from `bottom` on belong to other strips: they are there for the filters alone.
+    `guide_varies` is known of the scene: its guide is not flat.
     """
 
     height: int
@@ -72,6 +73,7 @@ class Strip:
     top: int
     bottom: int
     ledger: Ledger
+    guide_varies: bool = False
 
     def scale(self, rows: int) -> int:
         """How many rows of an image lie in one low-resolution row."""

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.least_squares import least_squares
-from waldbench.imaging.statistics import flat
+from waldbench.imaging.statistics import flat_guide
 from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import WEAKEST, degraded
 
@@ -53,7 +53,7 @@ class BDSD(Method):
                 rows_up, columns_up = self._up(rows), self._up(columns)
                 window = sought[..., rows_up, columns_up]
                 fused[..., rows_up, columns_up] += (weights.mT @ window.flatten(2)).view_as(window[:, :-1])
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)
 
     def _up(self, window: slice) -> slice:
         return slice(window.start * self.ratio, window.stop * self.ratio)

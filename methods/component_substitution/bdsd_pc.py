@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.nonnegative import nonnegative
-from waldbench.imaging.statistics import divide, flat, gram
+from waldbench.imaging.statistics import divide, flat_guide, gram
 from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import degraded
 
@@ -33,7 +33,7 @@ class BDSDPC(Method):
         weights = _constrained(torch.cat([-blurred, low], 1), details).to(lms.dtype)
         sought = torch.cat([-lms, guide], 1)
         fused = lms + (weights @ sought.flatten(2)).view_as(lms)
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)
 
 
 def _constrained(known: Tensor, details: Tensor) -> Tensor:

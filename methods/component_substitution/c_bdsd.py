@@ -12,7 +12,7 @@ from waldbench.imaging.filters import box
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.least_squares import level, merge, solve, triangle
 from waldbench.imaging.resampling import decimate
-from waldbench.imaging.statistics import flat, gram, mean
+from waldbench.imaging.statistics import flat_guide, gram, mean
 from waldbench.methods.base import Method, register
 from waldbench.methods.component_substitution._detail_model import WEAKEST, degraded
 
@@ -75,7 +75,7 @@ class CBDSD(Method):
             order = pixels.argsort(stable=True)
             for label, members in enumerate(order.split(pixels.bincount().tolist())):
                 added[image, members] = sought[image, members] @ weights[label, image]
-        return unless(flat(guide), limited(lms + added.mT.view_as(lms), ms, guide), lms)
+        return unless(flat_guide(guide), limited(lms + added.mT.view_as(lms), ms, guide), lms)
 
     def _clusters(self, guide: Tensor, count: int) -> Tensor:
         """Cluster of every pixel, 0 .. K - 1, (B, H, W)."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.injection import unless
-from waldbench.imaging.statistics import flat, match_moments
+from waldbench.imaging.statistics import flat_guide, match_moments
 from waldbench.methods.base import Method, register
 
 
@@ -34,7 +34,7 @@ class GIHS(Method):
 
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
-        nothing, intensity = flat(guide), lms.mean(1, keepdim=True)
+        nothing, intensity = flat_guide(guide), lms.mean(1, keepdim=True)
         if self.match:
             guide = match_moments(guide, like=intensity)
         return unless(nothing, lms + (guide - intensity), lms)

@@ -5,7 +5,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.injection import limited, unless
-from waldbench.imaging.statistics import combine, covariance, flat, gram, inject, match_moments, zero_mean
+from waldbench.imaging.statistics import combine, covariance, flat_guide, gram, inject, match_moments, zero_mean
 from waldbench.methods.base import Method, register
 
 
@@ -32,4 +32,4 @@ class PCA(Method):
         sign = torch.where(covariance(component, guide) < 0, -1, 1)
         axis, component = axis * sign, component * sign
         fused = inject(lms, axis, match_moments(guide, like=component) - component)
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.injection import unless
-from waldbench.imaging.statistics import divide, flat, std
+from waldbench.imaging.statistics import divide, flat_guide, std
 from waldbench.methods.base import Method, register
 
 
@@ -39,4 +39,4 @@ class HPF(Method):
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         detail = guide - box(guide, self.size)
-        return unless(flat(guide), lms + (divide(std(lms), std(guide)) * detail if self.match else detail), lms)
+        return unless(flat_guide(guide), lms + (divide(std(lms), std(guide)) * detail if self.match else detail), lms)

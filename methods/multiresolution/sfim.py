@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.injection import Modulation, Variant, unless
-from waldbench.imaging.statistics import flat, match_moments
+from waldbench.imaging.statistics import flat_guide, match_moments
 from waldbench.methods.base import Method, register
 
 
@@ -21,7 +21,6 @@ from waldbench.methods.base import Method, register
         "an odd ratio takes a box of ratio pixels, so that it stays centred",
         "modulation clipped to [0, 10], as newer toolboxes do; variant='toolbox' is the published one",
         "a flat guide has nothing to inject: the interpolated image is returned",
-        "no value leaves the range of the inputs by more than its width",
     ),
 )
 class SFIM(Method):
@@ -44,5 +43,4 @@ class SFIM(Method):
     @override
     def forward(self, ms: Tensor, lms: Tensor, guide: Tensor) -> Tensor:
         matched = match_moments(guide, like=lms) if self.match else guide
-        fused = lms * self.modulation(matched, box(matched, self.size))
-        return unless(flat(guide), self.modulation.limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), lms * self.modulation(matched, box(matched, self.size)), lms)

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from waldbench.imaging.filters import gaussian_low_pass, mtf_pan
 from waldbench.imaging.injection import limited, unless
-from waldbench.imaging.statistics import flat, gram, variance, zero_mean
+from waldbench.imaging.statistics import flat_guide, gram, variance, zero_mean
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
@@ -59,7 +59,7 @@ class BayesNaive(Method):
         guide_noise = variance(low_guide - spectra(response, bands)) + FLOOR * variance(low_guide)
         precision = _inverse(_details(coded))
         details = self._solve(coded, interpolated, sharp, response @ base, precision, _positive(noise), _positive(guide_noise))
-        return unless(flat(guide), limited(lms + spectra(base, details), ms, guide), lms)
+        return unless(flat_guide(guide), limited(lms + spectra(base, details), ms, guide), lms)
 
     def _solve(
         self, low: Tensor, start: Tensor, guide: Tensor, response: Tensor, precision: Tensor, noise: Tensor, guide_noise: Tensor

@@ -10,7 +10,7 @@ from waldbench.imaging.filters import mtf, mtf_pan
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import interp23
 from waldbench.imaging.sensors import generic
-from waldbench.imaging.statistics import divide, flat
+from waldbench.imaging.statistics import divide, flat_guide
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import responses
 
@@ -69,7 +69,7 @@ class CNMF(Method):
         for _ in range(self.updates):
             spectra = _spectra(bands, spectra, low)
         fused = (spectra @ abundances * scale).unflatten(2, size)
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)
 
     def _degrade(self, abundances: Tensor) -> Tensor:
         sensor = generic(abundances.shape[1], self.ratio)

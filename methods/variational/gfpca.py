@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from waldbench.imaging.filters import box
 from waldbench.imaging.injection import limited, unless
-from waldbench.imaging.statistics import flat, gram, mean, zero_mean
+from waldbench.imaging.statistics import flat_guide, gram, mean, zero_mean
 from waldbench.methods.base import Method, register
 
 
@@ -49,7 +49,7 @@ class GFPCA(Method):
         axes = torch.linalg.eigh(gram(centred, centred)).eigenvectors[..., -min(self.components, ms.shape[1]) :].to(ms.dtype)
         components = (axes.mT @ (lms - mean(ms)).flatten(2)).unflatten(2, lms.shape[-2:])
         gained = self._filter(components, zero_mean(guide)) - components
-        return unless(flat(guide), limited(lms + (axes @ gained.flatten(2)).view_as(lms), ms, guide), lms)
+        return unless(flat_guide(guide), limited(lms + (axes @ gained.flatten(2)).view_as(lms), ms, guide), lms)
 
     def _filter(self, x: Tensor, guide: Tensor) -> Tensor:
         """He, Sun, Tang, IEEE TPAMI 35(6), 2013: in every window x is fitted by the guide; the fits are averaged."""

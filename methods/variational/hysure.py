@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from waldbench.imaging.filters import mtf_pan
 from waldbench.imaging.injection import limited, unless
-from waldbench.imaging.statistics import flat
+from waldbench.imaging.statistics import flat_guide
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._subspace import MARGIN, Decimation, axes, mirror, responses, spectra
 
@@ -67,7 +67,7 @@ class HySure(Method):
         start = mirror(spectra(base.mT, lms / scale), margin)
         coded = self._minimise(start, low, mirror(guide / scale, margin), response @ base)
         fused = spectra(base, coded[..., margin:-margin, margin:-margin]) * scale
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)
 
     def _minimise(self, x: Tensor, low: Tensor, guide: Tensor, response: Tensor) -> Tensor:
         """ADMM from the coefficients x (B, K, H, W); duals are scaled by the penalty."""

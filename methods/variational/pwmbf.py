@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import imresize
-from waldbench.imaging.statistics import divide, flat, gram, mean
+from waldbench.imaging.statistics import divide, flat_guide, gram, mean
 from waldbench.methods.base import Method, register
 
 # Daubechies' four-tap filters of an undecimated transform.
@@ -55,7 +55,7 @@ class PWMBF(Method):
         low = imresize(imresize(guide, 1 / self.ratio, "linear"), self.ratio)
         sharpened = _estimate(components, low, guide)
         fused = bands + (axes @ (sharpened - components).flatten(2)).view_as(bands)
-        return unless(flat(guide), limited(fused, ms, guide), lms)
+        return unless(flat_guide(guide), limited(fused, ms, guide), lms)
 
 
 def _estimate(components: Tensor, low: Tensor, guide: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.operators import AxisOperator, separable
 from waldbench.imaging.resampling import imresize
-from waldbench.imaging.statistics import divide, flat, gram
+from waldbench.imaging.statistics import divide, flat_guide, gram
 from waldbench.methods.base import Method, register
 
 # Smoothness of every component, tuned by the authors for WorldView-3 and for GeoEye-1 (four bands).
@@ -68,7 +68,7 @@ class RR(Method):
         start = system.project(divide(lms, ms_level), sharp)
         precision = PRECISION * sqrt(guide.shape[-2] * guide.shape[-1])
         components = conjugate_gradients(system.apply, right, start, system.precondition, precision)
-        return unless(flat(guide), limited(system.mix(components) * ms_level, ms, guide), lms)
+        return unless(flat_guide(guide), limited(system.mix(components) * ms_level, ms, guide), lms)
 
     def _axes(self, ms: Tensor, guide: Tensor) -> Tensor:
         """Leading left singular vectors (B, C + 1, K) of the blurred guide and the bicubic bands, without their borders."""

@@ -10,7 +10,7 @@ from typing_extensions import override
 from waldbench.imaging.filters import mtf
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import decimate, imresize
-from waldbench.imaging.statistics import flat, gram, match_moments
+from waldbench.imaging.statistics import flat_guide, gram, match_moments
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._pursuit import BLOCK, Dictionary, pursue
 
@@ -53,7 +53,7 @@ class SRD(Method):
         dull = mtf(sharp, self.sensor, self.ratio, step=self.ratio)
         lost = decimate(lms, self.ratio) - mtf(lms, self.sensor, self.ratio, step=self.ratio)
         details = [self._details(*images) for images in zip(sharp, dull, lost, strict=True)]
-        return unless(flat(guide), limited(lms + torch.stack(details), ms, guide), lms)
+        return unless(flat_guide(guide), limited(lms + torch.stack(details), ms, guide), lms)
 
     def _details(self, sharp: Tensor, dull: Tensor, lost: Tensor) -> Tensor:
         """Details of one image (C, H, W) from those of the guide at both resolutions."""

@@ -10,7 +10,7 @@ from typing_extensions import override
 from waldbench.imaging.filters import gaussian_low_pass
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.nonnegative import nonnegative
-from waldbench.imaging.statistics import divide, flat, gram
+from waldbench.imaging.statistics import divide, flat_guide, gram
 from waldbench.methods.base import Method, register
 from waldbench.methods.variational._tv_solver import Problem, Solver, as_in_toolbox
 
@@ -88,7 +88,7 @@ class TV(Method):
         problem = Problem(ms, guide, weights, alpha, smoothness, self.ratio)
         if self.variant == "toolbox":
             return as_in_toolbox(problem, iterations)
-        return unless(flat(guide), limited(Solver(problem).run(iterations), ms, guide), lms)
+        return unless(flat_guide(guide), limited(Solver(problem).run(iterations), ms, guide), lms)
 
 
 def _shares(ms: Tensor, guide: Tensor) -> Tensor:
