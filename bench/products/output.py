@@ -154,6 +154,8 @@ def check_form(form: Form, output: Path) -> None:
     from waldbench.datasets import gdal_files
 
     plain = form.driver == "GTiff" and not form.overviews
+    if form.driver == "COG" and form.compress == "none":
+        raise UsageError("--format COG is compressed: GDAL leaves its layout out without; give --compress deflate, zstd or lzw")
     if output.suffix.lower() == ".npy" and not plain:
         raise UsageError("--format COG and --overviews are of GeoTIFF; give --output FILE.tif")
     if output.suffix.lower() != ".npy" and not gdal_files.available() and not (plain and form.compress == "none"):
