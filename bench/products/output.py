@@ -66,7 +66,7 @@ class Scratch:
             lines = [band] if band.shape[1] == width else list(band)
             for row, line in enumerate(lines):
                 first = (number * height + top + row) * width + left
-                _put(self.file, memoryview(np.ascontiguousarray(line)).cast("B"), first * window.itemsize)
+                _put(self.file, np.ascontiguousarray(line).data.cast("B"), first * window.itemsize)
 
     def _typed(self, image: Tensor, valid: Array | None) -> Array:
         """Pixels in the type of the file: integers are rounded and saturate, no valid pixel takes the value of nodata."""
