@@ -25,7 +25,8 @@ class Stack:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels."""
-        return np.dtype(self.parts[0].dtype)
+        kind: np.dtype[Any] = self.parts[0].dtype
+        return kind
 
     ndim = 3
 

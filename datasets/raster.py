@@ -68,7 +68,7 @@ class Raster:
         if self.alpha is None:
             return self
         place = self.alpha
-        words = {
+        words: dict[str, Any] = {
             name: (*values[:place], word, *values[place:])
             for name, word in (("nodata", None), ("interpretation", "undefined"), ("names", ""), ("scaling", (1.0, 0.0)))
             if (values := getattr(self, name))
@@ -83,7 +83,7 @@ class Raster:
         """The image (C, H, W) of some of its bands, numbered from 0, in that order."""
         if bands == tuple(range(self.image.shape[0])):
             return self
-        chosen = {
+        chosen: dict[str, Any] = {
             name: tuple(values[band] for band in bands)
             for name in ("wavelengths", "widths", "nodata", "interpretation", "names", "scaling")
             if (values := getattr(self, name))

@@ -146,8 +146,8 @@ def _lone_cube(raster: Raster, place: Path) -> Raster:
     # The pages of a TIFF are its bands; for all other arrays the sides decide.
     elif image.ndim == 3:
         first = 0 if place.suffix.lower() != ".npy" and image.shape[0] < min(image.shape[1:]) else None
-        if len(cube := bands_first_alone(image, first)) > MULTISPECTRAL:
-            return replace(raster, image=cube, band_axis=0)
+        if len(turned := bands_first_alone(image, first)) > MULTISPECTRAL:
+            return replace(raster, image=turned, band_axis=0)
     raise DatasetNotFoundError(
         f"scene: {place} of shape {image.shape} stands alone and is no hyperspectral cube of more than {MULTISPECTRAL} bands; "
         f"expected a PAN image beside it: {place.stem}_ms{place.suffix} and {place.stem}_pan{place.suffix}, or MS,PAN"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from waldbench.datasets import gdal_files
 from waldbench.datasets.base import DatasetError
 from waldbench.datasets.contents import TIFF, diagnosis
 from waldbench.datasets.grid import Grid
@@ -17,8 +18,8 @@ SCALE, TIE, MATRIX, KEYS, NODATA = 33550, 33922, 34264, 34735, 42113
 POINT, PROJECTED, GEOGRAPHIC = 1025, 3072, 2048
 # TIFF's codes: colours by palette, and extra samples that are alpha.
 PALETTE, ALPHA = 3, (1, 2)
-REDUCED, MASK = 1, 4
-EXTREME = 0.95
+# The tag that says what a page is, and its bits for overviews and masks.
+KIND, REDUCED, MASK = 254, 1, 4
 
 
 def count(path: Path) -> int:
@@ -28,16 +29,11 @@ def count(path: Path) -> int:
     if not path.is_file():
         raise DatasetError(f"{path}: no such file")
     with tifffile.TiffFile(path) as file:
-        first = file.pages[0]
         if len(file.pages) == 1:
             return 1
-        kinds = [file.pages[number].keyframe.subfiletype if number == 0 else _kind(file.pages[number]) for number in (0, 1)]
-        return 1 if kinds[1] & (REDUCED | MASK) else len(file.pages) if first is not None else 1
-
-
-def _kind(page: Any) -> int:
-    tags = page.aspage().tags
-    return int(tags[254].value) if 254 in tags else 0
+        tags = file.pages[1].aspage().tags
+        kind = int(tags[KIND].value) if KIND in tags else 0
+        return 1 if kind & (REDUCED | MASK) else len(file.pages)
 
 
 def read(path: Path, mapped: bool) -> Raster:
@@ -105,7 +101,7 @@ def _without_alpha(raster: Raster, page: Any) -> Raster:
     last, name = stacked[-1], raster.files[0].name
     full = 255 if last.dtype == np.uint8 else last.max()
     number = len(stacked)
-    if ((last == 0) | (last == full)).mean() < EXTREME:
+    if ((last == 0) | (last == full)).mean() < gdal_files.EXTREME:
         line = f"band {number} of {name} is marked alpha, but its values vary as those of a band: read as a band"
         return replace(raster, notices=(f"{line} (--bands 1-{number} says so, --bands 1-{number - 1} leaves it out)",))
     line = f"band {number} of {name} is alpha: taken as the mask of valid pixels, not as a band (--bands overrides)"

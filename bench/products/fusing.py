@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from waldbench.bench.products.axis import PAD, WorkingAxis, axis_of
-from waldbench.bench.products.source import Source
+from waldbench.bench.products.source import Range, Source
 from waldbench.datasets.memory_mapped import MappedScene
 from waldbench.imaging import streaming, strips, tiling
-from waldbench.imaging.strips import Ledger, Strip
+from waldbench.imaging.strips import Ledger, Merge, Strip
 from waldbench.methods.base import Method
 
 # Side of a tile and of its surroundings in low-resolution pixels, for networks.
@@ -40,10 +42,23 @@ def fuse(method: Method, scene: MappedScene, phase: str, write: Write, progress:
     Returns:
         How it was fused, for the user.
     """
-    placed, ratio = scene.placed, scene.sensor.ratio
+    if method.trainable:
+        _tiles(method, _source(scene, phase, PAD, device), write, progress)
+        return "overlapping tiles"
+    if method.margin is None:
+        _strips(method, _source(scene, phase, PAD, device), write, progress)
+        return f"in one piece ({method.needs_whole})"
     # A method that looks at single pixels only meets no border.
-    pad = 0 if method.margin == 0 and not method.trainable else PAD
-    low = scene.ms.image.shape[1:]
+    ledger, passes = _strips(method, _source(scene, phase, 0, device), write, progress)
+    if method.margin and ledger.additive:
+        _edges(method, _source(scene, phase, PAD, device), ledger, write)
+    elif method.margin:
+        _, passes = _strips(method, _source(scene, phase, PAD, device), write, progress)
+    return f"in strips, {passes} pass(es)"
+
+
+def _source(scene: MappedScene, phase: str, pad: int, device: torch.device) -> Source:
+    placed, ratio, low = scene.placed, scene.sensor.ratio, scene.ms.image.shape[1:]
     rows, columns = (
         WorkingAxis(axis_of(axis, ratio, phase), size, first, high, ratio, pad)
         for axis, size, first, high in (
@@ -51,41 +66,83 @@ def fuse(method: Method, scene: MappedScene, phase: str, write: Write, progress:
             (placed.columns, low[1], placed.left, placed.width),
         )
     )
-    source = Source(scene, rows, columns, device)
-    if method.trainable:
-        _tiles(method, source, write, progress)
-        return "overlapping tiles"
-    passes = _strips(method, source, write, progress)
-    return f"in one piece ({method.needs_whole})" if method.margin is None else f"in strips, {passes} pass(es)"
+    return Source(scene, rows, columns, device)
 
 
-def _strips(method: Method, source: Source, write: Write, progress: Progress) -> int:
+@dataclass
+class Sums(Ledger):
+    """A ledger that knows whether all statistics are sums over pixels."""
+
+    additive: bool = True
+
+    @override
+    def ask(self, contribution: Tensor, merge: Merge) -> Tensor:
+        self.additive &= merge is torch.add
+        return super().ask(contribution, merge)
+
+
+@dataclass
+class Given(Ledger):
+    """The statistics of a whole image, for a part of it: its sums scaled to the number of pixels of the part."""
+
+    share: float = 1.0
+
+    @override
+    def ask(self, contribution: Tensor, merge: Merge) -> Tensor:
+        self.number += 1
+        return self.known[self.number - 1] * self.share
+
+
+def _strips(method: Method, source: Source, write: Write, progress: Progress) -> tuple[Sums, int]:
+    """Fuse strip by strip until the statistics are settled; returns them, and the number of passes."""
     height, columns, margin = source.rows.count, source.columns, method.margin or 0
-    bands = len(source.scene.ms.image)
-    elements = bands * columns.count * source.ratio**2
+    elements = len(source.scene.ms.image) * columns.count * source.ratio**2
     rows = height if method.margin is None else streaming.strip_rows(elements, height, margin)
-    number = 0
+    parts = list(strips.cut(height, rows, margin))
     kept = columns.kept(0, columns.count)
-
-    def run(ledger: Ledger) -> None:
-        nonlocal number
-        number += 1
-        parts = list(strips.cut(height, rows, margin))
+    ledger = Sums()
+    for number in range(1, strips.PASSES + 1):
         for done, (first, count, top, bottom) in enumerate(parts):
-            strip = Strip(height, first, count, top, bottom, ledger)
             images, valid = source.load((first, count), (0, columns.count))
-            with strips.within(strip):
+            with strips.within(Strip(height, first, count, top, bottom, ledger)):
                 fused = method(*images)[0]
             # With provisional statistics there is nothing worth writing.
-            if rows >= height or ledger.number <= len(ledger.known):
-                own = (first + top) % height, bottom - top
-                _put(write, source, fused, valid, (top, *own), kept)
+            if len(parts) == 1 or ledger.number <= len(ledger.known):
+                _put(write, source, fused, valid, (top, (first + top) % height, bottom - top), kept)
             progress(number, done + 1, len(parts))
+        if ledger.close() or len(parts) == 1:
+            return ledger, number
+    raise strips.UnsettledError(f"statistics of the image still change after {strips.PASSES} passes; fuse the image as a whole")
 
-    if rows >= height:
-        run(Ledger())
-        return 1
-    return strips.passes(run)
+
+def _edges(method: Method, source: Source, ledger: Sums, write: Write) -> None:
+    """Fuse the edges again, with mirrored surroundings and the statistics of the whole: methods take the far edge for near."""
+    pad, margin = source.rows.pad, method.margin or 0
+    own = max(pad, margin)
+    sides = [(axis.count, min(pad + own + margin + pad, axis.count)) for axis in (source.rows, source.columns)]
+    (height, tall), (width, wide) = sides
+    real = (height - 2 * pad) * (width - 2 * pad)
+    windows = [((0, tall), (0, width)), ((height - tall, tall), (0, width))]
+    windows += [((0, height), (0, wide)), ((0, height), (width - wide, wide))]
+    for rows, columns in windows:
+        images, valid = source.load(rows, columns)
+        given = Given(known=ledger.known, share=rows[1] * columns[1] / real)
+        with strips.within(Strip(rows[1], 0, rows[1], 0, rows[1], given)):
+            fused = method(*images)[0]
+        (top, count), (left, number) = (
+            _outer(axis.count, window, pad + own) for axis, window in ((source.rows, rows), (source.columns, columns))
+        )
+        low, end, place = source.columns.kept(left, number)
+        start = (left - columns[0]) * source.ratio
+        _put(write, source, fused, valid, (top - rows[0], top, count), (start + low, start + end, place))
+
+
+def _outer(size: int, window: Range, edge: int) -> Range:
+    """Of a window along one axis the part to be kept: all of one that spans the axis, else what lies at the outer edge."""
+    first, count = window
+    if count == size:
+        return first, count
+    return (0, edge) if first == 0 else (size - edge, edge)
 
 
 def _put(write: Write, source: Source, fused: Tensor, valid: Array | None, rows: Place, columns: Place) -> None:

@@ -66,7 +66,7 @@ class Scratch:
             lines = [band] if band.shape[1] == width else list(band)
             for row, line in enumerate(lines):
                 first = (number * height + top + row) * width + left
-                _put(self.file, memoryview(np.ascontiguousarray(line)).cast("B"), first * window.itemsize)
+                _put(self.file, np.ascontiguousarray(line).data.cast("B"), first * window.itemsize)
 
     def _typed(self, image: Tensor, valid: Array | None) -> Array:
         """Pixels in the type of the file: integers are rounded and saturate, no valid pixel takes the value of nodata."""
@@ -154,6 +154,8 @@ def check_form(form: Form, output: Path) -> None:
     from waldbench.datasets import gdal_files
 
     plain = form.driver == "GTiff" and not form.overviews
+    if form.driver == "COG" and form.compress == "none":
+        raise UsageError("--format COG is compressed: GDAL leaves its layout out without; give --compress deflate, zstd or lzw")
     if output.suffix.lower() == ".npy" and not plain:
         raise UsageError("--format COG and --overviews are of GeoTIFF; give --output FILE.tif")
     if output.suffix.lower() != ".npy" and not gdal_files.available() and not (plain and form.compress == "none"):
