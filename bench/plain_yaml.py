@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -71,8 +71,8 @@ def _line(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML looks it up on the class
-    yaml_constructors: dict[str, Any] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_constructors: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -80,7 +80,7 @@ class _Loader(yaml.SafeLoader):
         self.open: list[str | None] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             self.aliases += 1
             if self.aliases > ALIASES or event.anchor in self.open:
@@ -116,6 +116,10 @@ def _sequence(loader: _Loader, node: Any) -> Any:
     return loader.construct_sequence(node, deep=True)
 
 
+def _text(loader: Any, node: Any) -> str:
+    return str(loader.construct_scalar(node))
+
+
 def _flag(loader: _Loader, node: Any) -> bool:
     return str(loader.construct_scalar(node)).lower() in {"true", "yes", "on"}
 
@@ -130,7 +134,7 @@ def _float(loader: _Loader, node: Any) -> float:
 _KINDS: dict[str, tuple[re.Pattern[str], str, Any]] = {
     "null": (NULL, "~nN", lambda _loader, _node: None),
     "bool": (FLAG, "tTfFyYnNoO", _flag),
-    "int": (INTEGER, "+-0123456789", lambda loader, node: int(str(loader.construct_scalar(node)))),
+    "int": (INTEGER, "+-0123456789", lambda loader, node: int(_text(loader, node))),
     "float": (FLOAT, "+-.0123456789", _float),
 }
 for _name, (_pattern, _first, _make) in _KINDS.items():
@@ -138,8 +142,8 @@ for _name, (_pattern, _first, _make) in _KINDS.items():
     # An empty value is null: PyYAML asks for it under the empty string.
     _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern.pattern})$"), [*_first, *([""] if _name == "null" else [])])
     _Loader.add_constructor(_tag, _make)
-_Loader.add_constructor("tag:yaml.org,2002:str", lambda loader, node: str(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 # Any other tag has no constructor.
-_Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+_Loader.add_constructor(None, lambda loader, node: loader.construct_undefined(node))

@@ -7,9 +7,9 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,8 +53,8 @@ def shortened(text: str, width: int) -> str:
     return text[: kept - kept // 2] + "…" + text[len(text) - kept // 2 :]
 
 
-class Patient(io.TextIOBase):
-    """A stream that goes on when nobody listens any more, and remembers why.
+class Patient:
+    """A text stream that goes on when nobody listens any more, and remembers why.
 
     What a run computes must not be lost because `| head` has seen enough or a disk is full.
     """
@@ -66,70 +66,52 @@ class Patient(io.TextIOBase):
             with suppress(ValueError, io.UnsupportedOperation):
                 stream.reconfigure(errors="waldbench")
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
     def write(self, text: str) -> int:
         """Write what can be written."""
-        if self.lost is None:
-            self._try(lambda: self.stream.write(text))
+        self._try(lambda: self.stream.write(text))
         return len(text)
 
     def flush(self) -> None:
         """Flush what can be flushed."""
-        if self.lost is None and not self.stream.closed:
+        if not self.stream.closed:
             self._try(self.stream.flush)
 
-    def _try(self, action: object) -> None:
+    def _try(self, action: Callable[[], object]) -> None:
+        if self.lost is not None:
+            return
         try:
-            action()  # type: ignore[operator]
+            action()
         except OSError as error:
             self.lost = error
             # What is still in the buffer must not fail again when the interpreter ends.
             with suppress(OSError, ValueError, io.UnsupportedOperation):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self.stream.fileno())
-                os.close(nowhere)
+                nobody = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nobody, self.stream.fileno())
+                os.close(nobody)
 
     @property
     def full(self) -> bool:
         """Whether text was lost for another reason than a reader that has gone away."""
         return self.lost is not None and self.lost.errno != errno.EPIPE
 
-    def isatty(self) -> bool:
-        """Whether this is a terminal."""
-        return self.stream.isatty()
-
-    def fileno(self) -> int:
-        """Number of the file."""
-        return self.stream.fileno()
-
-    def writable(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def encoding(self) -> str:
-        """Of the stream."""
-        return getattr(self.stream, "encoding", None) or "utf-8"
-
-    @property
-    def errors(self) -> str | None:
-        """Of the stream."""
-        return getattr(self.stream, "errors", None)
-
 
 @contextmanager
 def patient() -> Iterator[Patient]:
     """Standard output and error for the time of a command: no missing letter and no closed pipe ends it."""
     before = sys.stdout, sys.stderr
-    nowhere = None
-    if None in before:  # started with a closed output
-        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - closed below
-    out, err = (Patient(stream or nowhere) for stream in before)  # type: ignore[arg-type]
-    sys.stdout, sys.stderr = out, err
+    # A program that was started with a closed output has none.
+    streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115 - closed below
+    out, err = map(Patient, streams)
+    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
     try:
         yield out
     finally:
         out.flush()
         err.flush()
         sys.stdout, sys.stderr = before
-        if nowhere:
-            nowhere.close()
+        for stream in streams:
+            if stream not in before:
+                stream.close()

@@ -20,7 +20,7 @@ def register(*_key: str, **_facts: Any) -> Callable[[T], T]:
     """Mark a Method class as a plugin.
 
     The arguments are literals that the registry reads from the file without running it: an optional key (default: the file's
-    name), tasks, year, paper (required), title, doi, licence, family, faithful, inferred.
+    name), tasks, year, paper (required), title, doi, licence, family, faithful, inferred, by_construction.
     """
     return lambda cls: cls
 

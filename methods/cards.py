@@ -11,7 +11,8 @@ from waldbench.catalogue import Entry
 class MethodCard:
     """Facts about one method.
 
-    `faithful` says what is as published, `inferred` what is not; `licence` is the licence of the original code.
+    `faithful` says what is as published, `inferred` what is not; `licence` is the licence of the original code;
+    `by_construction` names the indices whose best value follows from what the method is, and says nothing about its images.
     """
 
     key: str
@@ -25,6 +26,7 @@ class MethodCard:
     licence: str
     faithful: str
     inferred: tuple[str, ...]
+    by_construction: tuple[str, ...] = ()
 
     @classmethod
     def from_entry(cls, entry: Entry) -> MethodCard:
@@ -45,4 +47,5 @@ class MethodCard:
             licence=facts.get("licence", "none: written from the paper's formulas"),
             faithful=facts.get("faithful", ""),
             inferred=tuple(facts.get("inferred", ())),
+            by_construction=tuple(facts.get("by_construction", ())),
         )

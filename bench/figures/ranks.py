@@ -10,6 +10,7 @@ import pandas as pd
 
 from waldbench.bench.figures import style
 from waldbench.bench.results import leaderboard
+from waldbench.bench.results.cautions import letters
 from waldbench.bench.results.columns import Column, data_title, direction, headings, index_columns
 from waldbench.bench.results.scores import matrix
 from waldbench.bench.results.significance import LEVEL, Friedman, friedman
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 # Fewer images do not support Friedman's approximation.
 FEWEST = 5
+# Two tests of two questions: below a diagram whose methods bear the letters of the table.
+NOTE = (
+    "Bars join methods whose mean ranks differ by less than Nemenyi's critical difference (all pairs, ranks only).\n"
+    "Letters are the table's groups (Wilcoxon against the best of a group, sizes of differences count): the two can disagree."
+)
 # Smaller p values are not printed: the approximation means nothing there.
 TINY = 1e-4
 # Inches: a line of text, the axis with what stands above it, the distance of two bars.
@@ -41,14 +47,17 @@ def draw(part: pd.DataFrame, found: pd.DataFrame) -> Figure | None:
     sizes = [_height(result) for _, result in tested]
     title = textwrap.wrap(f"{data_title(part)}, protocol {part.iloc[0]['protocol']}", 100)
     top = 0.1 + 0.13 * len(title)
-    height = sum(sizes) + top
+    height = sum(sizes) + top + (0.32 if any(letters(part)) else 0)
     figure = Figure(figsize=(style.PAGE_WIDTH * 0.8, height))
     figure.text(0.01, 1 - 0.04 / height, "\n".join(title), va="top", fontsize=7.5, fontweight="bold")
-    titles = dict(zip(part["method"], part["title"].astype(str), strict=True))
+    named = zip(part["title"].astype(str), letters(part), strict=True)
+    titles = dict(zip(part["method"], [(title, f" ({letter})" if letter else "") for title, letter in named], strict=True))
     for (column, result), size in zip(tested, sizes, strict=True):
         axes = figure.add_axes((0.02, (height - top - size) / height, 0.96, size / height))
         _diagram(axes, column, result, titles, size)
         top += size
+    if any(letters(part)):
+        figure.text(0.01, 0.03 / height, NOTE, va="bottom", fontsize=6, color=style.MUTED)
     return figure
 
 
@@ -68,7 +77,7 @@ def _height(result: Friedman) -> float:
     return HEAD + len(result.cliques()) * BAR + math.ceil(len(result.ranks) / 2) * LINE + 0.15
 
 
-def _diagram(axes: Axes, column: str, result: Friedman, titles: dict[str, str], size: float) -> None:
+def _diagram(axes: Axes, column: str, result: Friedman, titles: dict[str, tuple[str, str]], size: float) -> None:
     """Axis of ranks; the better half of the methods is named at the left, the others at the right. Units: ranks and inches."""
     ordered = result.ranks.sort_values(kind="stable")
     count = len(ordered)
@@ -93,7 +102,8 @@ def _diagram(axes: Axes, column: str, result: Friedman, titles: dict[str, str], 
         y = below + (number if left else count - 1 - number) * LINE
         end = 1 - 0.05 * margin if left else count + 0.05 * margin
         axes.plot([rank, rank, end], [HEAD, y, y], color=style.MUTED, linewidth=0.6)
-        name = textwrap.shorten(titles[str(method)], 30, placeholder=".")
+        title, letter = titles[str(method)]
+        name = textwrap.shorten(title, 30, placeholder=".") + letter
         label = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         axes.text(end + (-0.03 if left else 0.03) * margin, y, label, va="center", ha="right" if left else "left")
 

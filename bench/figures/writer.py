@@ -23,7 +23,7 @@ from waldbench.bench.figures import (
     sensor_plot,
 )
 from waldbench.bench.figures.files import Drawing, state
-from waldbench.bench.results import leaderboard
+from waldbench.bench.results import leaderboard, reading
 from waldbench.bench.results.columns import data_title, headings
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.scores import GROUP, data_of, samples
@@ -115,7 +115,7 @@ def _images(store: Store, name: str, part: pd.DataFrame, finished: list[tuple[Ce
         row = part.iloc[0]
         return store.reference(row["protocol"], row["dataset"]), {title: store.images(cell) for title, cell in cells.items()}
 
-    keys = _keys(reference)
+    keys = reading.scenes(store.shapes(reference))
     for key in keys:
         first = key == next(other for other in keys if other.partition("-")[0] == key.partition("-")[0])
         stem = store.root / "figures" / f"{name}_{key}"
@@ -166,11 +166,3 @@ def _unique(part: pd.DataFrame, method: str) -> str:
     """Title of a method, its key where two methods share a title."""
     title = str(part.loc[part["method"] == method, "title"].iloc[0])
     return title if (part["title"] == title).sum() == 1 else method
-
-
-def _keys(path: Path) -> list[str]:
-    """Images of which a reference is kept, `<split>-<index>`; the arrays themselves stay on disk."""
-    if not path.is_file():
-        return []
-    with np.load(path) as archive:
-        return list(dict.fromkeys(label.rpartition("-")[0] for label in archive.files))

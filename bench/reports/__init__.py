@@ -74,7 +74,7 @@ def publish(store: Store, out: Console, wanted: set[tuple[str, str]] | None, cho
         keys = zip(frame["protocol"], frame["dataset"], strict=True)
         frame = frame[[key in wanted for key in keys]]
     terminal.show(frame, out)
-    for problem in store.problems:
+    for problem in [*store.problems, *store.damaged.values()]:
         out.print(problem, soft_wrap=True)
     line = f"leaderboard: {store.root / 'leaderboard.csv'}; tables/, figures/ and site/index.html beside it"
     out.print(line, soft_wrap=True)

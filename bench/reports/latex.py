@@ -16,15 +16,17 @@ from waldbench.bench.results.cautions import cautions, letters
 from waldbench.bench.results.columns import (
     SOURCES,
     Column,
+    Spread,
     cost_columns,
     counts,
     data_title,
     headings,
     index_columns,
     machines,
+    marks,
     origins,
-    places,
     remarks,
+    spread,
 )
 from waldbench.bench.results.scores import samples
 from waldbench.bench.results.store import Store
@@ -81,10 +83,11 @@ def quality_table(part: pd.DataFrame, label: str, siunitx: bool = False) -> str:
     """The indices of one table of the leaderboard, mean and standard deviation, as a float with caption and notes."""
     columns = {split: index_columns(part, split) for split in SPLITS}
     groups = [(title, columns[split]) for split, title in headings(part).items() if columns[split]]
-    caption = (
-        f"{data_title(part)}. Mean ± standard deviation over {counts(part)}. Best in bold, second best underlined. "
-        f"Protocol {part.iloc[0]['protocol']}."
+    shown = spread(part)
+    values = (
+        f"Mean ± standard deviation over {counts(part)}" if shown.name == "std" else f"Mean over {counts(part)} ± {shown.words}"
     )
+    caption = f"{data_title(part)}. {values}. Best in bold, second best underlined. Protocol {part.iloc[0]['protocol']}."
     titled = dict.fromkeys((column.title, column.convention) for _, group in groups for column in group if column.convention)
     notes = [f"{symbol(title)}: {sentence(convention)}." for title, convention in titled]
     notes = [f"Conventions of the indices. {' '.join(notes)}"] if notes else []
@@ -118,7 +121,8 @@ def _loud(caption: str) -> str:
 
 def _tabular(part: pd.DataFrame, groups: Groups, siunitx: bool) -> str:
     good = part[part["status"] == "ok"]
-    blocks = [[_block(good, column, siunitx) for column in columns] for _, columns in groups]
+    shown = spread(part)
+    blocks = [[_block(good, column, shown, siunitx) for column in columns] for _, columns in groups]
     flat = [block for row in blocks for block in row] or [_Block(["r"], "Result", [["no index was computed"]] * len(good))]
     heads = [r"\toprule"]
     compared = any(title for title, _ in groups)
@@ -131,8 +135,13 @@ def _tabular(part: pd.DataFrame, groups: Groups, siunitx: bool) -> str:
     ]
     rows = [[name, *(cell for block in flat for cell in block.rows[number])] for number, name in enumerate(names)]
     kinds = [kind for block in flat for kind in block.kinds]
-    lines = [f"\\begin{{tabular}}{{l{''.join(kinds)}}}", *heads, *(" & ".join(row) + r" \\" for row in rows)]
+    lines = [f"\\begin{{tabular}}{{l{''.join(kinds)}}}", *heads, *(_guarded(" & ".join(row)) + r" \\" for row in rows)]
     return "\n".join([*lines, *_failures(part, len(kinds)), r"\bottomrule", r"\end{tabular}"])
+
+
+def _guarded(row: str) -> str:
+    r"""A row whose first letter is not taken for an argument of the `\\\\` before it."""
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 
 def _spans(titles: list[str], widths: list[int]) -> list[str]:
@@ -150,7 +159,9 @@ def _spans(titles: list[str], widths: list[int]) -> list[str]:
 def _failures(part: pd.DataFrame, width: int) -> list[str]:
     failed = remarks(part[part["status"] != "ok"])
     short = [(title, textwrap.shorten(reason, REASON, placeholder=" ...")) for title, reason in failed]
-    return [f"{escape(title)} & \\multicolumn{{{width}}}{{l}}{{failed: {escape(reason)}}} \\\\" for title, reason in short]
+    return [
+        f"{_guarded(escape(title))} & \\multicolumn{{{width}}}{{l}}{{failed: {escape(reason)}}} \\\\" for title, reason in short
+    ]
 
 
 @dataclass(frozen=True)
@@ -170,12 +181,11 @@ class _Block:
         )
 
 
-def _block(part: pd.DataFrame, column: Column, siunitx: bool) -> _Block:
+def _block(part: pd.DataFrame, column: Column, shown: Spread, siunitx: bool) -> _Block:
     values = column.values(part)
-    spread = part.get(f"{column.name}_std", pd.Series(float("nan"), part.index))
-    found = places(column, values)
+    found = marks(part, column)
     means = ["--" if pd.isna(value) else column.text(value) for value in values]
-    spreads = ["" if pd.isna(value) else f"{{\\scriptsize $\\pm$ {column.text(value)}}}" for value in spread]
+    spreads = ["" if pd.isna(value) else f"{{\\scriptsize $\\pm$ {column.text(value)}}}" for value in shown.values(part, column)]
     title = f"{symbol(column.title)}{f' ({escape(column.unit)})' if column.unit else ''} {escape(column.arrow)}".strip()
     if not siunitx:
         marked = [MARKS[found.get(row, 0)] % mean for row, mean in zip(values.index, means, strict=True)]

@@ -20,9 +20,10 @@ from waldbench.bench.results.columns import (
     headings,
     index_columns,
     machines,
+    marks,
     origins,
-    places,
     remarks,
+    spread,
 )
 
 WIDTH = 100
@@ -33,12 +34,14 @@ Section = tuple[str, list[Column]]
 
 def show(frame: pd.DataFrame, console: Console | None = None) -> None:
     """Print the tables of a leaderboard; in a pipe no line is wrapped or cut off, however long."""
-    console = console or Console()
+    console = console or Console(markup=False, highlight=False)
     narrow = console.width
-    shown = table(frame, narrow if console.is_terminal else max(narrow, WIDTH))
-    if not console.is_terminal:
-        options = console.options.update(max_width=UNLIMITED)
-        console.width = max(narrow, *(Measurement.get(console, options, part).maximum for part in shown))
+    wrapped = console.is_terminal and not console.is_dumb_terminal
+    shown = table(frame, narrow if wrapped else max(narrow, WIDTH))
+    # A table that is wider than the terminal even in pieces is printed in full: the terminal breaks its lines, no name is lost.
+    options = console.options.update(max_width=UNLIMITED)
+    measured = (part for part in shown if not wrapped or isinstance(part, Table))
+    console.width = max([narrow, *(Measurement.get(console, options, part).maximum for part in measured)])
     try:
         console.print(*shown, sep="\n")
     finally:
@@ -62,7 +65,9 @@ def _group(part: pd.DataFrame, width: int) -> list[RenderableType]:
     lines += [renderable for section in sections for renderable in (Text(), _table(good, section))]
     if machines(good):
         lines.append(Text(f"Cost: guide of 256 x 256 pixels, memory 512 x 512; {machines(good)}", style="dim", overflow="fold"))
-    lines += [Text(line, style="dim", overflow="fold") for line in [*origins(good), *cautions(part)]]
+    shown = spread(good)
+    notes = [f"±: {shown.words}."] if shown.name == "seed_std" else []
+    lines += [Text(line, style="dim", overflow="fold") for line in [*notes, *origins(good), *cautions(part)]]
     for title, reason in remarks(part):
         lines.append(Text(f"Failed: {title}: {reason}", style="red", overflow="fold"))
     return lines
@@ -113,11 +118,25 @@ def _header(column: Column, units: bool) -> str:
 
 
 def _cells(part: pd.DataFrame, column: Column) -> list[Text]:
-    values = column.values(part)
-    found = places(column, values)
-    return [Text(column.text(value), style=STYLES.get(found.get(row, 0), "")) for row, value in values.items()]
+    values, found, behind = column.values(part), marks(part, column), _spreads(part, column)
+    widest = max((len(text) for text in behind), default=0)
+    return [
+        Text(column.text(value), style=STYLES.get(found.get(row, 0), "")).append(
+            text.ljust(widest), style="not bold not underline"
+        )
+        for (row, value), text in zip(values.items(), behind, strict=True)
+    ]
+
+
+def _spreads(part: pd.DataFrame, column: Column) -> list[str]:
+    """What stands behind the means: the spread over seeds; a spread over images would take the room of other columns."""
+    shown = spread(part)
+    if shown.name != "seed_std":
+        return [""] * len(part)
+    return ["" if pd.isna(value) else f"±{column.text(value)}" for value in shown.values(part, column)]
 
 
 def _width(part: pd.DataFrame, column: Column) -> int:
     header = max(cell_len(line) for line in _header(column, units=True).split("\n"))
-    return 1 + max(header, *(len(column.text(value)) for value in column.values(part)))
+    behind = max((len(text) for text in _spreads(part, column)), default=0)
+    return 1 + max(header, *(len(column.text(value)) + behind for value in column.values(part)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from waldbench.bench.results import leaderboard
-from waldbench.bench.results.columns import index_columns
+from waldbench.bench.results.columns import index_columns, is_by_construction
 from waldbench.bench.results.significance import LEVEL, images_needed
 from waldbench.imaging.tracks import SPLITS
 
@@ -17,6 +17,7 @@ def cautions(part: pd.DataFrame) -> list[str]:
     good = part[part["status"] == "ok"]
     found = [_groups(good)] if len(good) and good["rank_group"].notna().any() else []
     few = [_few(good, split) for split in SPLITS]
+    found += _by_construction(good)
     return [sentence for sentence in (*found, *few, _one_seed(good), _missing(good), *_code(good)) if sentence]
 
 
@@ -46,6 +47,17 @@ def _groups(part: pd.DataFrame) -> str:
         f"Methods that share a letter cannot be told apart from the best of their group ({title}, Wilcoxon's signed-rank test "
         f"over {images} images, Holm's correction, {LEVEL:.0%} level)."
     )
+
+
+def _by_construction(part: pd.DataFrame) -> list[str]:
+    """Which values follow from what a method is; one sentence a method."""
+    columns = [column for split in SPLITS for column in index_columns(part, split)]
+    sentences = []
+    for method, title in zip(part["method"], part["title"], strict=True):
+        names = dict.fromkeys(column.title for column in columns if is_by_construction(str(method), column))
+        if names:
+            sentences.append(f"{title} has the best {' and '.join(names)} by construction: that value is not marked.")
+    return sentences
 
 
 def _few(part: pd.DataFrame, split: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from waldbench import metrics
+from waldbench import methods, metrics
 from waldbench.catalogue import UnknownNameError
 from waldbench.imaging import sensors, tracks
 from waldbench.imaging.tracks import SPLITS
@@ -110,6 +111,46 @@ def places(column: Column, values: pd.Series) -> dict[Any, int]:
     if not column.arrow or len(leading) < 2:
         return {}
     return {row: leading.index(value) + 1 for row, value in printed.items() if value in leading}
+
+
+def marks(part: pd.DataFrame, column: Column) -> dict[Any, int]:
+    """As `places`, for the rows of one table; a value that follows from what a method is takes no part."""
+    values = column.values(part)
+    given = [is_by_construction(str(method), column) for method in part["method"]]
+    return places(column, values[[not each for each in given]])
+
+
+def is_by_construction(method: str, column: Column) -> bool:
+    """Whether a method has the best value of an index by construction, as its card says; `method` is the name of its cells."""
+    try:
+        known = methods.card(re.split(r"[~@]", method)[0]).by_construction
+    except (UnknownNameError, ValueError):  # a plugin that was there when the scores were made
+        return False
+    return column.name.partition("_")[2] in known
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Which spread stands behind the means of a table.
+
+    Attributes:
+        name: ending of its columns in the leaderboard.
+        words: what it is, for a caption.
+    """
+
+    name: str
+    words: str
+
+    def values(self, part: pd.DataFrame, column: Column) -> pd.Series[Any]:
+        """The spread of an index, one for each row; missing where there is none."""
+        return part.get(f"{column.name}_{self.name}", pd.Series(float("nan"), part.index))
+
+
+def spread(part: pd.DataFrame) -> Spread:
+    """The spread over seeds where any method was trained with several, else the one over images; never a mixture."""
+    if (part["seeds"].fillna(0) > 1).any():
+        return Spread("seed_std", "standard deviation over seeds of the mean over images (none: one seed, or nothing to train)")
+    return Spread("std", "standard deviation over images")
 
 
 def data_title(part: pd.DataFrame) -> str:

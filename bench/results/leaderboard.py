@@ -6,6 +6,7 @@ described in `docs/results.md`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from waldbench.bench.files import write_table
-from waldbench.bench.results import cloud_coverage, significance
+from waldbench.bench.results import cloud_coverage, hierarchy, significance
 from waldbench.bench.results.columns import direction
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.scores import GROUP, LONG, data_of, matrix, samples
@@ -34,6 +35,8 @@ STATISTICS = tuple(f"_{name}" for name in SUMMARY)
 RANKED_BY = ("reduced_ergas_mean", "full_hqnr_mean")
 # What the column `code` says of results that are kept although their code has changed.
 STALE = "stale: "
+# Letters of the names of tables: endings of all kinds still fit into the 255 of a file system.
+LONGEST = 160
 Cells = Sequence[tuple[Cell, Record]]
 
 
@@ -58,7 +61,7 @@ def build(store: Store, found: pd.DataFrame | None = None) -> pd.DataFrame:
         Rows sorted by protocol, dataset and rank; the fixed columns are there even if the store is empty.
     """
     found = samples(store) if found is None else found
-    cells = list(store.cells())
+    cells = [(cell, record) for cell, record in store.cells() if store.is_sound(cell)]
     pooled: dict[tuple[str, ...], list[tuple[Cell, Record]]] = {}
     for cell, record in cells:
         key = (cell.protocol, cell.dataset, *data_of(record), cell.method)
@@ -80,7 +83,15 @@ def groups(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     short = [f"{key[0]}_{key[1]}" for key, _ in parts]
     for name, (key, part) in zip(short, parts, strict=True):
         unique = name if short.count(name) == 1 else f"{name}_{key[2]}-{str(key[3])[:8]}"
-        yield re.sub(r"[^\w.-]+", "-", unique, flags=re.ASCII), part
+        yield file_name(unique), part
+
+
+def file_name(text: str) -> str:
+    """A text as the beginning of a file name: letters, digits and . - _, and at most `LONGEST` of them."""
+    safe = re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII)
+    if len(safe) <= LONGEST:
+        return safe
+    return f"{safe[: LONGEST - 9]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def ranking_column(part: pd.DataFrame) -> str | None:
@@ -106,15 +117,16 @@ def _first(part: pd.DataFrame, means: list[str]) -> str | None:
 
 
 def compare_pairs(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of methods of every table, compared by one index a split; see `significance.pairs`."""
+    """Every pair of methods of every table, compared by one index a split; see `significance.pairs` and `hierarchy.compare`."""
     tables = []
     for _, part in groups(frame):
         for column in ranking_columns(part).values():
             split, _, metric = column.removesuffix("_mean").partition("_")
-            table = significance.pairs(matrix(part, found, column))
+            images = matrix(part, found, column)
+            table = hierarchy.compare(significance.pairs(images), hierarchy.runs(part, found, column, images))
             facts = dict(part.iloc[0][GROUP]) | {"split": split, "metric": metric}
             tables.append(table.assign(**facts)[[*facts, *table.columns]])
-    empty = significance.pairs(pd.DataFrame())
+    empty = hierarchy.compare(significance.pairs(pd.DataFrame()), {})
     filled = [table for table in tables if len(table)]
     return pd.concat(filled) if filled else pd.DataFrame(columns=[*GROUP, "split", "metric", *empty.columns])
 

@@ -73,7 +73,7 @@ def pairs(images: pd.DataFrame) -> pd.DataFrame:
         (Wilcoxon) and p_holm, adjusted for all pairs.
     """
     found = list(combinations(images.columns, 2))
-    if not found:
+    if not found or images.empty:
         return pd.DataFrame(columns=["first", "second", "images", "difference", "ci_low", "ci_high", "p", "p_holm"])
     differences = np.stack([images[a].to_numpy() - images[b].to_numpy() for a, b in found], axis=1)
     low, high = interval(differences)

@@ -81,7 +81,7 @@ def interval(values: Array) -> tuple[Array, Array]:
     if count < FEWEST:
         missing = np.full(values.shape[1:], np.nan)
         return missing, missing
-    means = np.concatenate([weights @ values for weights in _weights(count)]) / count
+    means = np.concatenate([weights @ values for weights in image_weights(count)]) / count
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(means, (tail, 100 - tail), axis=0)
     return low, high
@@ -100,7 +100,7 @@ def _intervals(images: pd.Series[float]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), index=index, columns=["ci_low", "ci_high"])
 
 
-def _weights(count: int) -> Iterator[Array]:
+def image_weights(count: int) -> Iterator[Array]:
     """How often each image is drawn in each resample, (resamples, images), in blocks that fit into memory."""
     size = max(BLOCK // count, 1)
     for start in range(0, RESAMPLES, size):

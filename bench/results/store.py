@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from waldbench.bench.errors import UsageError
-from waldbench.bench.files import load_arrays, write_atomically
-from waldbench.bench.results import locks
+from waldbench.bench.files import write_atomically
+from waldbench.bench.results import locks, reading
 from waldbench.bench.results.record import Record, RecordError
 from waldbench.catalogue import check_name
 
@@ -73,6 +73,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.problems: list[str] = []
+        # Why a file is left out, by its path below the root.
+        self.damaged: dict[str, str] = {}
 
     def folder(self, cell: Cell) -> Path:
         """Final folder of a cell."""
@@ -213,17 +215,50 @@ class Store:
     def scores(self, cell: Cell) -> pd.DataFrame:
         """Long scores of a cell: split, image, metric, value; empty where the cell failed."""
         path = self.folder(cell) / "scores.csv"
-        if not path.is_file():
+        if not path.exists():
             return pd.DataFrame(columns=list(SCORE_COLUMNS))
-        return pd.read_csv(path)
+        try:
+            return reading.scores(path)
+        except reading.DamagedError as error:
+            self.leave_out(path, error)
+            return pd.DataFrame(columns=list(SCORE_COLUMNS))
 
     def images(self, cell: Cell) -> dict[str, np.ndarray]:
         """Fused images kept for figures, by `<split>-<index>`."""
-        return load_arrays(self.folder(cell) / "images.npz")
+        return self._images(self.folder(cell) / "images.npz")
 
     def reference(self, protocol: str, dataset: str) -> dict[str, np.ndarray]:
         """Ground truth, lms and guide kept for figures, by `<split>-<index>-<image>`."""
-        return load_arrays(self.root / protocol / dataset / "reference.npz")
+        path = self.root / protocol / dataset / "reference.npz"
+        found = self._images(path)
+        complete = set(reading.scenes({name: image.shape for name, image in found.items()}))
+        return {name: image for name, image in found.items() if name.rpartition("-")[0] in complete}
+
+    def shapes(self, path: Path) -> dict[str, tuple[int, ...]]:
+        """Shapes of the images in a file, which are not read; of a damaged file `damaged` tells why there are none."""
+        try:
+            return reading.shapes(path)
+        except reading.DamagedError as error:
+            self.leave_out(path, error)
+            return {}
+
+    def _images(self, path: Path) -> dict[str, np.ndarray]:
+        found = {}
+        for name in self.shapes(path):
+            try:
+                found[name] = reading.image(path, name)
+            except reading.DamagedError as error:
+                self.leave_out(path, error)
+        return found
+
+    def leave_out(self, path: Path, error: Exception) -> None:
+        """Note that a file is left out, in one line."""
+        place = path.relative_to(self.root)
+        self.damaged[place.as_posix()] = f"{place.parent.as_posix()}: {place.name}: {error}; left out"
+
+    def is_sound(self, cell: Cell) -> bool:
+        """Whether the scores of a cell could be read, where they have been asked for."""
+        return (cell.path / "scores.csv").as_posix() not in self.damaged
 
 
 def _columns(scores: list[dict[str, Any]]) -> list[str]:

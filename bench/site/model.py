@@ -17,9 +17,10 @@ from waldbench.bench.results.columns import (
     headings,
     index_columns,
     machines,
+    marks,
     origins,
-    places,
     sensor_title,
+    spread,
 )
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.scores import GROUP, data_of
@@ -70,6 +71,7 @@ def table(part: pd.DataFrame) -> Context:
     groups = [(title, columns) for title, columns in groups if columns]
     good = part["status"] == "ok"
     cells = {column.name: _cells(part, column, good) for _, columns in groups for column in columns}
+    spreads = ["seeds", "std"] if spread(part).name == "seed_std" else ["std"]
     looks = style.families(part["family"])
     rows = [
         {
@@ -89,7 +91,7 @@ def table(part: pd.DataFrame) -> Context:
     described = [
         {"title": title, "size": len(columns), "columns": [_described(column) for column in columns]} for title, columns in groups
     ]
-    return {"groups": described, "rows": rows, "families": list(dict.fromkeys(row["family"] for row in rows))}
+    return {"groups": described, "rows": rows, "families": list(dict.fromkeys(row["family"] for row in rows)), "spreads": spreads}
 
 
 def is_trainable(row: pd.Series) -> bool:
@@ -111,17 +113,18 @@ def _described(column: Column) -> Context:
 def _cells(part: pd.DataFrame, column: Column, good: pd.Series) -> list[Context]:
     values = column.values(part)
     missing = pd.Series(float("nan"), part.index)
-    spreads = [part.get(f"{column.name}_{name}", missing) for name in ("std", "ci_low", "ci_high")]
-    marks = places(column, values[good])
+    spreads = [part.get(f"{column.name}_{name}", missing) for name in ("std", "seed_std", "ci_low", "ci_high")]
+    found = marks(part[good], column)
     return [
         {
             "text": _printed(column, value),
             "value": "" if pd.isna(value) else repr(float(value)),
             "std": "" if pd.isna(std) else column.text(std),
+            "seeds": "" if pd.isna(seeds) else column.text(seeds),
             "interval": "" if pd.isna(low) else f"{_printed(column, low)}–{_printed(column, high)}",
-            "mark": {1: "best", 2: "second"}.get(marks.get(row, 0), ""),
+            "mark": {1: "best", 2: "second"}.get(found.get(row, 0), ""),
         }
-        for (row, value), std, low, high in zip(values.items(), *spreads, strict=True)
+        for (row, value), std, seeds, low, high in zip(values.items(), *spreads, strict=True)
     ]
 
 

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import pandas as pd
 
 from waldbench.bench.figures import gallery
 from waldbench.bench.figures.gallery import shown_bands
-from waldbench.bench.results import leaderboard
+from waldbench.bench.results import leaderboard, reading
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.store import Cell, Store
 from waldbench.imaging import tracks
@@ -86,16 +85,23 @@ def write(
     files = {method: store.folder(cell) / "images.npz" for method, cell in cells.items()}
     titles = dict(zip(part["method"], part["title"], strict=True))
     shots = []
-    for key in _keys(source):
+    names = REFERENCES | {"lms": tracks.shown(row["track"]).baseline_picture}
+    known = store.shapes(source)
+    shapes = {method: store.shapes(path) for method, path in files.items() if method not in gallery.BASELINES}
+    for key in reading.scenes(known):
         shelf = _Shelf(key, folder, before, source)
-        scene = Reference(shelf.references(), shown_bands(str(row["sensor"]), shelf.bands))
-        names = REFERENCES | {"lms": tracks.shown(row["track"]).baseline_picture}
-        pictures = [shelf.place(name, names[name], source, scene, f"{key}-{name}") for name in scene.images]
-        pictures += [
-            shelf.place(method, titles[method], path, scene, key) | {"seed": cells[method].seed}
-            for method, path in files.items()
-            if method not in gallery.BASELINES and _shape(path, key) == scene.images["lms"].shape
-        ]
+        try:
+            scene = Reference(shelf.references(known), shown_bands(str(row["sensor"]), known[f"{key}-lms"][0]))
+            pictures = [shelf.place(name, names[name], source, scene, f"{key}-{name}") for name in scene.images]
+        except reading.DamagedError as error:
+            store.leave_out(source, error)
+            continue
+        for method in (method for method, found in shapes.items() if found.get(key) == known[f"{key}-lms"]):
+            try:
+                picture = shelf.place(method, titles[method], files[method], scene, key)
+                pictures.append(picture | {"seed": cells[method].seed})
+            except reading.DamagedError as error:
+                store.leave_out(files[method], error)
         shots.append(_described(key, scene) | {"pictures": pictures})
     return shots
 
@@ -105,20 +111,17 @@ class _Shelf:
 
     def __init__(self, key: str, folder: Path, before: Path, source: Path) -> None:
         self.key, self.folder, self.before, self.source = key, folder, before, source
-        self.bands = _shape(source, f"{key}-lms")[0]
 
-    def references(self) -> dict[str, Array]:
-        with np.load(self.source) as archive:
-            names = [name for name in REFERENCES if f"{self.key}-{name}" in archive.files]
-            return {name: archive[f"{self.key}-{name}"] for name in names}
+    def references(self, known: dict[str, tuple[int, ...]]) -> dict[str, Array]:
+        names = [name for name in REFERENCES if f"{self.key}-{name}" in known]
+        return {name: reading.image(self.source, f"{self.key}-{name}") for name in names}
 
     def place(self, name: str, title: str, path: Path, scene: Reference, array: str) -> dict[str, Any]:
-        stem = re.sub(r"[^\w-]+", "-", f"{self.key}-{name}", flags=re.ASCII)
+        stem = leaderboard.file_name(f"{self.key}-{name}").replace(".", "-")
         file = f"{stem}.{_state(path, self.source, scene.rgb, array)}.js"
         self.folder.mkdir(parents=True, exist_ok=True)
         if not _link(self.before / file, self.folder / file):
-            with np.load(path) as archive:
-                content = scene.picture(archive[array], name)
+            content = scene.picture(reading.image(path, array), name)
             address = f"{self.folder.name}/{file}"
             (self.folder / file).write_text(f"waldbench.receive({json.dumps(address)},{json.dumps(content)});\n")
         return {"name": name, "title": title, "file": file}
@@ -129,7 +132,7 @@ def _described(key: str, scene: Reference) -> dict[str, Any]:
     bands, height, width = scene.images["lms"].shape
     return {
         "key": key,
-        "title": f"{SPLITS.get(split, split)}, image {int(index) + 1 if index.isdigit() else index}",
+        "title": f"{SPLITS.get(split, split)}, image {index}",
         "width": width,
         "height": height,
         "bands": bands,
@@ -143,29 +146,6 @@ def _described(key: str, scene: Reference) -> dict[str, Any]:
 
 def _finished(pairs: leaderboard.Cells) -> Cell | None:
     return next((cell for cell, record in pairs if record.ok), None)
-
-
-def _keys(path: Path) -> list[str]:
-    """Test images of which a reference is kept, `<split>-<index>`."""
-    if not path.is_file():
-        return []
-    with np.load(path) as archive:
-        return [name.removesuffix("-lms") for name in archive.files if name.endswith("-lms")]
-
-
-def _shape(path: Path, name: str) -> tuple[int, ...]:
-    """Shape of one array of an npz file, from its header alone; empty if it is not there."""
-    from zipfile import ZipFile
-
-    if not path.is_file():
-        return ()
-    with ZipFile(path) as archive:
-        if f"{name}.npy" not in archive.namelist():
-            return ()
-        with archive.open(f"{name}.npy") as stream:
-            major, _ = np.lib.format.read_magic(stream)
-            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-            return tuple(read(stream)[0])
 
 
 def _state(path: Path, source: Path, rgb: tuple[int, int, int], array: str) -> str:
