@@ -80,7 +80,7 @@ def test_sensors_without_visible_bands_are_told_why(key):
 @pytest.mark.parametrize("key", KEYS)
 def test_images_to_be_sharpened_hide_nothing(key):
     assert methods.supports(key, sensor_of("sar-cr"), "sar") is None
-    assert "are to be sharpened" in methods.supports(key, sensor_of("sar-sharp"), "sar")
+    assert "the task is sharpening" in methods.supports(key, sensor_of("sar-sharp"), "sar")
 
 
 def test_input_copy_copies():
