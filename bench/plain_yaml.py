@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import yaml
 
@@ -70,8 +70,12 @@ def _line(error: Exception) -> str:
     return str(error).split("\n")[0] or type(error).__name__
 
 
+def _refusal(reason: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.composer.ComposerError(None, None, reason, event.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
     yaml_constructors: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, text: str) -> None:
@@ -80,16 +84,16 @@ class _Loader(yaml.SafeLoader):
         self.open: list[str | None] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event = cast(Any, self.peek_event())  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             self.aliases += 1
             if self.aliases > ALIASES or event.anchor in self.open:
                 reason = f"at most {ALIASES} aliases are read, and none inside its own anchor"
-                raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
+                raise _refusal(reason, event)
             return super().compose_node(parent, index)
         if len(self.open) >= DEEPEST:
             reason = f"values are nested more than {DEEPEST} deep"
-            raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
+            raise _refusal(reason, event)
         self.open.append(event.anchor)
         try:
             return super().compose_node(parent, index)
@@ -120,6 +124,10 @@ def _text(loader: Any, node: Any) -> str:
     return str(loader.construct_scalar(node))
 
 
+def _unknown(loader: Any, node: Any) -> Any:
+    return loader.construct_undefined(node)
+
+
 def _flag(loader: _Loader, node: Any) -> bool:
     return str(loader.construct_scalar(node)).lower() in {"true", "yes", "on"}
 
@@ -146,4 +154,4 @@ _Loader.add_constructor("tag:yaml.org,2002:str", _text)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 # Any other tag has no constructor.
-_Loader.add_constructor(None, lambda loader, node: loader.construct_undefined(node))
+_Loader.add_constructor(None, _unknown)

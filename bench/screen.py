@@ -105,7 +105,7 @@ def patient() -> Iterator[Patient]:
     # A program that was started with a closed output has none.
     streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115 - closed below
     out, err = map(Patient, streams)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield out
     finally:

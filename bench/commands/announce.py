@@ -36,12 +36,12 @@ def announce(
             several = len(protocols) > 1
             names = (f"{cell}, {cell.protocol}" if several else str(cell) for cell in cells)
             out.print(f"{label}: " + ("; " if several else ", ").join(names), soft_wrap=True)
-    for line in trainings(planned.jobs, store):
-        out.print(line, soft_wrap=True)
-    for line in _history(planned):
-        out.print(line, soft_wrap=True)
-    for line in dict.fromkeys(f"skipped: {cell}: {reason}" for cell, reason in planned.skipped):
-        out.print(line, soft_wrap=True)
+    for told in trainings(planned.jobs, store):
+        out.print(told, soft_wrap=True)
+    for told in _history(planned):
+        out.print(told, soft_wrap=True)
+    for told in dict.fromkeys(f"skipped: {cell}: {reason}" for cell, reason in planned.skipped):
+        out.print(told, soft_wrap=True)
 
 
 def _history(planned: Plan) -> list[str]:

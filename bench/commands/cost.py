@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     names = tuple(PRECISIONS)
     parser.add_argument("--precision", nargs="+", choices=names, default=["fp32"], metavar="|".join(names), help="of networks")
     parser.add_argument("--compile", action="store_true", help="measure the form of torch.compile too")
+    again = "repeat the latencies of a results folder whose repeats spread by more than 15 %%; nothing else should run"
+    parser.add_argument("--again", action="store_true", help=again)
     shared.add_results(parser)
     shared.add_plugins(parser)
 
@@ -41,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     from waldbench.bench.screen import console
     from waldbench.imaging import sensors
 
+    if options.again:
+        return _again(options)
     sensor = sensors.get(options.sensor)
     sizes = tuple(sorted(set(options.sizes)))
     plugins = tuple(str(Path(name).resolve()) for name in options.plugin)
@@ -59,6 +64,44 @@ def run(options: argparse.Namespace) -> int:
     for path in tables.write(Store(options.results)):
         out.print(f"all rows: {path}", soft_wrap=True)
     return 1 if failed else 0
+
+
+def _again(options: argparse.Namespace) -> int:
+    """Repeat what is not steady, each method in a process of its own; 0 if all of it is steady now."""
+    from waldbench.bench.cost import quiet
+    from waldbench.bench.results import leaderboard
+    from waldbench.bench.results.columns import is_unsteady
+    from waldbench.bench.results.store import Store
+    from waldbench.bench.run import names
+    from waldbench.bench.run.plan import NO_GUIDE
+    from waldbench.bench.screen import console
+    from waldbench.catalogue import UnknownNameError
+    from waldbench.imaging import sensors
+
+    store, out, left = Store(options.results), console(), 0
+    plugins = tuple(str(Path(name).resolve()) for name in options.plugin)
+    wanted = quiet.unsteady(store)
+    for cell, key in wanted:
+        plain = cell.method.partition("@")[0]
+        try:
+            method, arguments = names.parse(plain.removesuffix(NO_GUIDE))
+            target = quiet.Target(method, sensors.get(key), arguments, plain.endswith(NO_GUIDE), plugins=plugins)
+        except UnknownNameError as error:
+            out.print(f"skipped: {cell}: {error}; run the same command with --force instead", soft_wrap=True)
+            left += 1
+            continue
+        found, problem = _alone(quiet.measure, target)
+        if found is None:
+            out.print(f"  failed  {cell}: {problem}", soft_wrap=True)
+            left += 1
+            continue
+        quiet.keep(store, cell, found)
+        left += is_unsteady(found)
+        told = f"{found['cpu_ms_256']:.3g} ms, repeats differ by {found['cpu_spread']:.0%}"
+        out.print(f"  {'not steady yet' if is_unsteady(found) else 'done'}  {cell}: {told}", soft_wrap=True)
+    leaderboard.write(store)
+    out.print(f"{len(wanted)} latencies measured again, {left} still not steady" if wanted else "every latency is steady")
+    return 1 if left else 0
 
 
 def show(frame: pd.DataFrame, out: Console) -> None:
@@ -105,20 +148,26 @@ def _unsupported(key: str, sensor: Sensor) -> str | None:
 
 def _measure(wanted: Measurement, results: Path) -> str:
     """Run one method in a process of its own; returns the problem, or nothing."""
+    from waldbench.bench.cost import grid
+
+    rows, problem = _alone(grid.measure, wanted)
+    if rows is not None:
+        grid.store(results, wanted, rows)
+    return problem
+
+
+def _alone(work: Callable[[Any], Any], wanted: Any) -> tuple[Any, str]:
+    """What a function returns in a process of its own, or None and the problem."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-
-    from waldbench.bench.cost import grid
 
     # As in a run: a spinning barrier makes several threads slower than one wherever another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            rows = pool.submit(grid.measure, wanted).result()
+            return pool.submit(work, wanted).result(), ""
     except BrokenProcessPool:
-        return "the process was killed (out of memory?)"
+        return None, "the process was killed (out of memory?)"
     except Exception as error:  # whatever a plugin raises costs one method
-        return f"{type(error).__name__}: {error}".split("\n")[0]
-    grid.store(results, wanted, rows)
-    return ""
+        return None, f"{type(error).__name__}: {error}".split("\n")[0]

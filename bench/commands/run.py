@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from waldbench.bench.protocol import Protocol
     from waldbench.bench.results.record import Record
     from waldbench.bench.results.store import Store
+    from waldbench.bench.run.job import Job
     from waldbench.bench.run.plan import Plan
     from waldbench.bench.run.settings import Settings
 
@@ -227,8 +228,8 @@ def _plans(protocols: Sequence[Protocol], settings: Settings, store: Store) -> l
 def _joined(plans: Sequence[Plan]) -> Plan:
     """One plan of several: lists are put one behind the other, each entry once."""
     parts = {item.name: [getattr(one, item.name) for one in plans] for item in fields(plans[0])}
-    lists = {name: values for name, values in parts.items() if isinstance(values[0], list)}
-    return replace(plans[0], **{name: _once(values) for name, values in lists.items()})
+    lists: dict[str, Any] = {name: _once(values) for name, values in parts.items() if isinstance(values[0], list)}
+    return replace(plans[0], **lists)
 
 
 def _once(lists: Sequence[list[Any]]) -> list[Any]:
@@ -380,10 +381,26 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
         with Live(out, options.quiet, len({job.protocol.id for job in planned.jobs if job.trains}) > 1) as live:
             limits = {"timeout": options.timeout, "max_memory": options.max_memory, "fail_fast": options.fail_fast}
             given = executors.Resources(options.workers, options.threads, options.scheduler, **limits)
-            return execute(planned.jobs, live, given)
+            records = execute(planned.jobs, live, given)
+        if options.executor == "local" and distributed.size() == 1:
+            _measure_in_quiet(planned, records, out, options.quiet)
+        return records
     except executors.InterruptedRunError:
         out.print("interrupted; finished cells are kept, and the same command resumes the others")
         raise SystemExit(130) from None
+
+
+def _measure_in_quiet(planned: Plan, records: list[Record], out: Console, silent: bool) -> None:
+    """Measure latencies again now that nothing else runs."""
+    from waldbench.bench.run import quiet
+
+    def listen(job: Job, event: dict[str, Any]) -> None:
+        if not silent and "notice" in event:
+            out.print(f"  {job.cell}: {event['notice']}", soft_wrap=True)
+
+    if not silent and any(record.ok for record in records):
+        out.print("measuring latencies, one method at a time")
+    quiet.phase(planned.jobs, records, listen)
 
 
 def _weights(name: str | None) -> tuple[str | None, Path | None]:

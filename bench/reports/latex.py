@@ -27,6 +27,7 @@ from waldbench.bench.results.columns import (
     origins,
     remarks,
     spread,
+    suffixes,
 )
 from waldbench.bench.results.scores import samples
 from waldbench.bench.results.store import Store
@@ -185,6 +186,7 @@ def _block(part: pd.DataFrame, column: Column, shown: Spread, siunitx: bool) -> 
     values = column.values(part)
     found = marks(part, column)
     means = ["--" if pd.isna(value) else column.text(value) for value in values]
+    means = [f"{mean}{'$^{*}$' if after else ''}" for mean, after in zip(means, suffixes(part, column), strict=True)]
     spreads = ["" if pd.isna(value) else f"{{\\scriptsize $\\pm$ {column.text(value)}}}" for value in shown.values(part, column)]
     title = f"{symbol(column.title)}{f' ({escape(column.unit)})' if column.unit else ''} {escape(column.arrow)}".strip()
     if not siunitx:

@@ -24,6 +24,7 @@ from waldbench.bench.results.columns import (
     origins,
     remarks,
     spread,
+    suffixes,
 )
 
 WIDTH = 100
@@ -131,8 +132,8 @@ def _cells(part: pd.DataFrame, column: Column) -> list[Text]:
 def _spreads(part: pd.DataFrame, column: Column) -> list[str]:
     """What stands behind the means: the spread over seeds; a spread over images would take the room of other columns."""
     shown = spread(part)
-    if shown.name != "seed_std":
-        return [""] * len(part)
+    if shown.name != "seed_std" or f"{column.name}_seed_std" not in part:
+        return suffixes(part, column)
     return ["" if pd.isna(value) else f"±{column.text(value)}" for value in shown.values(part, column)]
 
 

@@ -17,6 +17,8 @@ from waldbench.imaging.tracks import SPLITS
 
 SOURCES = {"simulated": "SIMULATED data", "published": "published data", "user": "user's own scene"}
 DIGITS = 5
+# Share of a latency by which its repeats may differ.
+UNSTEADY = 0.15
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,21 @@ def cost_columns(part: pd.DataFrame) -> list[Column]:
     return [column for column in known if part[column.name].notna().any()]
 
 
+def is_unsteady(cost: Mapping[Any, Any]) -> bool:
+    """Whether repeated measurements of a latency differ so much that the number says little."""
+    spread_, middle, iqr = (cost.get(name) for name in ("cpu_spread", "cpu_ms_256", "cpu_iqr_ms_256"))
+    if spread_ is None or pd.isna(spread_):
+        spread_ = iqr / middle if iqr and middle else 0.0
+    return bool(spread_ > UNSTEADY)
+
+
+def suffixes(part: pd.DataFrame, column: Column) -> list[str]:
+    """What stands behind the numbers of a column: an asterisk at latencies that are not steady."""
+    if column.name != "cpu_ms_256":
+        return [""] * len(part)
+    return ["*" if is_unsteady(row) else "" for row in part.to_dict("records")]
+
+
 def places(column: Column, values: pd.Series) -> dict[Any, int]:
     """Rows with the best (1) and second best (2) value; what prints alike ranks alike, and one value alone is no contest."""
     printed = {row: float(column.text(value)) for row, value in values.items() if pd.notna(value)}
@@ -188,6 +205,8 @@ def machines(part: pd.DataFrame) -> str:
     found = sorted({_machine(row) for _, row in measured.iterrows()})
     cards = sorted({str(card) for card in part["cuda_device"].dropna() if card})
     text = "; ".join(found + [f"CUDA on {card}" for card in cards])
+    if any(is_unsteady(row) for row in measured.to_dict("records")):
+        text += f"; *: repeats differ by more than {UNSTEADY:.0%}, repeat them in quiet: run_bench.py cost --again"
     return f"NOT COMPARABLE, measured on different machines: {text}" if len(found) > 1 or len(cards) > 1 else text
 
 

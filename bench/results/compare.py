@@ -56,11 +56,9 @@ def compare(a: Store, b: Store) -> pd.DataFrame:
         row = _facts(first[key]) | _difference(key, other, contents)
         rows += [row | found for found in _indices(long[0][key], long[1][other])]
         rows += [row | found for found in _costs(first[key], second[other])]
-    rest = [
-        {key: row for key, row in these.items() if key not in taken}
-        for these, taken in ((first, partners.keys()), (second, set(partners.values())))
-    ]
-    rows += _unpaired(*rest, "A", contents) + _unpaired(*rest[::-1], "B", contents)
+    mine = {key: row for key, row in first.items() if key not in partners}
+    others = {key: row for key, row in second.items() if key not in set(partners.values())}
+    rows += _unpaired(mine, others, "A", contents) + _unpaired(others, mine, "B", contents)
     return _judge(pd.DataFrame(rows, columns=COLUMNS))
 
 
@@ -78,7 +76,7 @@ def show(table: pd.DataFrame) -> list[Table | Text]:
         differing = part[~part["verdict"].isin(["same", "not tested"])]
         title = Text(f"{dataset}, protocol {protocol}", style="bold")
         differs = "; ".join(dict.fromkeys(part["differs"].dropna()))
-        if ARROW in protocol:
+        if ARROW in str(protocol):
             title.append(f"\nTRAINED DIFFERENTLY: {differs}", style="yellow")
         grid = Table("method", "what", title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for name in ("A", "B", "B - A", "95 % interval", "p"):

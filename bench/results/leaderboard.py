@@ -29,6 +29,9 @@ COSTS = ("parameters", "macs_256", "flops_256", "cpu_ms_256", "cuda_ms_256", "pe
 TRAILING = [*COSTS, "train_s", "device", "torch", "commit", "date", "fingerprint"]
 TRAILING += ["sensor", "track", "convention", "recipe", "weights", "zoo", "processor", "cpu_threads", "cuda_device"]
 TRAILING += ["code", "valid_share"]
+# How steady the latency is, how long the calibration beside it took, and the load of the machine.
+QUIET = ("cpu_spread", "calibration_ms", "load")
+TRAILING += QUIET
 INTEGERS = ("rank", "rank_group", "seeds", "images_reduced", "images_full", "parameters", "macs_256", "flops_256", "cpu_threads")
 STATISTICS = tuple(f"_{name}" for name in SUMMARY)
 # What a table is ranked by: the first of these that any of its rows has, else its first index.
@@ -70,7 +73,7 @@ def build(store: Store, found: pd.DataFrame | None = None) -> pd.DataFrame:
     rows = [_row(members, long.get(key)) for key, members in pooled.items()]
     columns = [*LEADING, *_metric_columns(rows, cells), *TRAILING]
     frame = pd.DataFrame(rows, columns=columns)
-    numbers = [name for name in columns if name in (*COSTS, "train_s") or name.endswith(STATISTICS)]
+    numbers = [name for name in columns if name in (*COSTS, *QUIET, "train_s") or name.endswith(STATISTICS)]
     frame[numbers] = frame[numbers].astype("float64")
     return rank(frame, found)
 
@@ -150,6 +153,7 @@ def _row(members: Cells, long: pd.DataFrame | None) -> dict[str, Any]:
         **_provenance(last, shown),
     }
     row |= {name: _mean(record.cost.get(name) for record in shown) for name in COSTS}
+    row |= {name: _mean(record.cost.get(name) for record in shown) for name in QUIET}
     row["train_s"] = _mean(record.timings["train_s"] for record in shown)
     return row if long is None else row | _indices(long, len(good))
 
@@ -247,6 +251,6 @@ def rank(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         if len(ranked) > 1:
             separated = significance.groups(matrix(ranked, found, column)) or {}
             frame.loc[part.index, "rank_group"] = part["method"].map(separated).astype("Float64")
-    order = [*GROUP, "rank", "status", "method"]
-    frame = frame.sort_values(order, na_position="last", kind="stable", ignore_index=True)
+    by = [*GROUP, "rank", "status", "method"]
+    frame = frame.sort_values(by, na_position="last", kind="stable", ignore_index=True)
     return frame.astype(dict.fromkeys(INTEGERS, "Int64"))

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 Shape = tuple[int, ...]
-SPLITS = ("reduced", "full")
 NAME = re.compile(r"(reduced|full)-\d{1,6}(-(gt|lms|guide))?")
 # Bytes; a million rows have 60 MB.
 LARGEST_TABLE = 256 << 20
@@ -39,8 +38,8 @@ def scores(path: Path) -> pd.DataFrame:
     missing = [name for name in ("split", "image", "metric", "value") if name not in table]
     if missing:
         raise DamagedError(f"column {missing[0]} is missing")
-    for name, fits in {"split": SPLITS.__contains__, "metric": re.compile(r"[\w.-]{1,64}").fullmatch}.items():
-        wrong = [value for value in table[name].unique() if not fits(value)]
+    for name, form in {"split": re.compile("reduced|full"), "metric": re.compile(r"[\w.-]{1,64}")}.items():
+        wrong = [value for value in table[name].unique() if not form.fullmatch(str(value))]
         if wrong:
             raise DamagedError(f"{name}: got {_short(wrong[0])}")
     columns = {name: table[name] for name in ("split", "image", "metric")} | {"value": _numbers(table["value"], "value")}

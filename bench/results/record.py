@@ -62,7 +62,8 @@ PARTS: dict[str, dict[str, Kind]] = {
     | {"threads": COUNT, "dirty": FLAG},
     "cost": dict.fromkeys(("cpu_ms_256", "cpu_iqr_ms_256", "cuda_ms_256", "cuda_iqr_ms_256", "peak_mib_512"), NUMBER)
     | dict.fromkeys(("parameters", "parameters_fixed", "macs_64", "macs_256", "flops_256", "cpu_threads"), COUNT)
-    | {"cuda_device": TEXT},
+    | dict.fromkeys(("cpu_spread", "calibration_ms", "load"), NUMBER)
+    | {"cuda_device": TEXT, "quiet": FLAG},
     "timings": {"train_s": NUMBER, "evaluate_s": NUMBER},
     "training": {"curve": CURVE, "steps": COUNT, "best_step": COUNT},
     "counts": {"reduced": COUNT, "full": COUNT, "valid_share": NUMBER},

@@ -21,6 +21,7 @@ from waldbench.bench.results.columns import (
     origins,
     sensor_title,
     spread,
+    suffixes,
 )
 from waldbench.bench.results.record import Record
 from waldbench.bench.results.scores import GROUP, data_of
@@ -117,14 +118,14 @@ def _cells(part: pd.DataFrame, column: Column, good: pd.Series) -> list[Context]
     found = marks(part[good], column)
     return [
         {
-            "text": _printed(column, value),
+            "text": _printed(column, value) + after,
             "value": "" if pd.isna(value) else repr(float(value)),
             "std": "" if pd.isna(std) else column.text(std),
             "seeds": "" if pd.isna(seeds) else column.text(seeds),
             "interval": "" if pd.isna(low) else f"{_printed(column, low)}–{_printed(column, high)}",
             "mark": {1: "best", 2: "second"}.get(found.get(row, 0), ""),
         }
-        for (row, value), std, seeds, low, high in zip(values.items(), *spreads, strict=True)
+        for (row, value), after, std, seeds, low, high in zip(values.items(), suffixes(part, column), *spreads, strict=True)
     ]
 
 

@@ -51,7 +51,9 @@ def build(toy_file, results, *words):
 
 def finish(words, **environment):
     """Run a command line to its end; returns the finished process with its text."""
-    return subprocess.run(words, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False)
+    # This tree, also where a test before has called the command line, which keeps interpreters from their script's folder.
+    known = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(words, cwd=ROOT, env=known, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture

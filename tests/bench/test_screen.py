@@ -21,7 +21,8 @@ PROGRAM = [sys.executable, "run_bench.py"]
 
 
 def call(*words, output=subprocess.PIPE, **variables):
-    known = {name: value for name, value in os.environ.items() if name not in {"HOME", "PYTHONSAFEPATH"}} | variables
+    known = {name: value for name, value in os.environ.items() if name != "HOME"}
+    known |= {"PYTHONPATH": str(ROOT)} | variables
     return subprocess.run(
         [*PROGRAM, *words], cwd=ROOT, env=known, stdout=output, stderr=subprocess.PIPE, timeout=120, check=False
     )

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from waldbench.bench.errors import TrainingInterruptedError
 from waldbench.bench.results.record import Record
@@ -148,7 +149,7 @@ def _deaf() -> Iterator[None]:
 def _without_script() -> Iterator[None]:
     """Keep a cell from importing the script that started the run: it needs nothing of it, and would run it again."""
     script = sys.modules["__main__"]
-    hidden = {name: vars(script).pop(name) for name in ("__file__", "__spec__") if name in vars(script)}
+    hidden: dict[str, Any] = {name: vars(script).pop(name) for name in ("__file__", "__spec__") if name in vars(script)}
     script.__spec__ = None
     try:
         yield
