@@ -17,7 +17,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 PREFIX = "waldbench_plugin_"
 # Never taken from a plugin's folder, whatever lies there.
@@ -85,7 +84,7 @@ class _SiblingFinder(MetaPathFinder):
         found = sibling(Path(str(sys.modules[plugin].__file__)).parent, name)
         if found is None:
             return None
-        inside = [] if found.name == "__init__.py" else None
+        inside: list[str] | None = [] if found.name == "__init__.py" else None
         loader = _PluginLoader(fullname, str(found))
         return importlib.util.spec_from_file_location(fullname, found, loader=loader, submodule_search_locations=inside)
 
@@ -94,15 +93,11 @@ class _PluginLoader(SourceFileLoader):
     """Compiles a file of a plugin; imports of its siblings become imports of parts of the plugin."""
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile anew: compiled files in `__pycache__` belong to the file as it stands, without the plugin."""
-        return self.source_to_code(self.get_data(self.path), self.path)
-
-    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:
-        """Compile the file with its imports of siblings redirected; line numbers stay."""
-        plugin = self.name.partition(".")[0]
+        """Compile anew, imports of siblings redirected; `__pycache__` belongs to the file as it stands, outside of a plugin."""
+        plugin = fullname.partition(".")[0]
         folder = Path(str(sys.modules[plugin].__file__)).parent
-        tree = _Redirected(plugin, folder).visit(ast.parse(data, filename=str(path)))
-        code: CodeType = compile(ast.fix_missing_locations(tree), str(path), "exec", dont_inherit=True, optimize=_optimize)
+        tree = _Redirected(plugin, folder).visit(ast.parse(self.get_data(self.path), filename=self.path))
+        code: CodeType = compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
         return code
 
 

@@ -197,7 +197,7 @@ def _statements(path: Path, _stamp: Stamp) -> tuple[_Statement, ...]:
         names: set[str] = set()
         _describe(node, words, names)
         defines = isinstance(node, ast.ClassDef | ast.FunctionDef) and any(map(_is_register, node.decorator_list))
-        found.append(_Statement(_sha("\0".join(words)), frozenset(names), node.name if defines else None))  # type: ignore[attr-defined]
+        found.append(_Statement(_sha("\0".join(words)), frozenset(names), node.name if defines else None))
     return tuple(found)
 
 

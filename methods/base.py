@@ -52,6 +52,9 @@ class Method(nn.Module):
     # says of the whole image (see `imaging.streaming`); None: strips are not enough, and `needs_whole` says why.
     margin: int | None = None
     needs_whole = "it does not say how many rows around a strip it needs"
+    # Beginnings of the names of parameters on which the fused image does not depend: published weights hold them, or only the
+    # published loss uses them.
+    idle: ClassVar[tuple[str, ...]] = ()
     # How its authors trained it; None where nothing was published.
     recipe: ClassVar[Recipe | None] = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class IndexSubject:
         scene = make_scene(self.sensor, (side, side), 2)
         mask = torch.zeros_like(scene.guide[:, :1])
         mask[..., : mask.shape[-1] // 2] = 1
-        self.scene = Scene(**scene.images(), mask=mask)
+        self.scene = replace(scene, mask=mask)
         self.fused = scene.lms + 0.01 * self.sensor.scale
 
     def value(self, fused: Tensor, scene: Scene) -> Tensor:

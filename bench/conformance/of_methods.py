@@ -131,7 +131,7 @@ def check_determinism(subject: MethodSubject) -> str:
 
 
 def check_gradients(subject: MethodSubject) -> str | None:
-    """Every trainable parameter gets a finite gradient, but for those that published weights hold and call unused."""
+    """Every trainable parameter gets a finite gradient, but for those that the method calls idle."""
     method = subject.build()
     if not method.trainable:
         return None
@@ -140,7 +140,7 @@ def check_gradients(subject: MethodSubject) -> str | None:
     silent = [
         name
         for name, value in method.named_parameters()
-        if value.requires_grad and value.grad is None and not name.startswith("unused")
+        if value.requires_grad and value.grad is None and not name.startswith(method.idle)
     ]
     if silent:
         raise CheckError(

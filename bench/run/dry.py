@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ def run(job: Job) -> None:
     for split in UNAVAILABLE:
         images = dataset.split(split)
         if len(images):
-            _either(images[0], job.protocol, dataset, lambda scene, name=split: _score(method, scene, dataset, job, name, device))
+            _either(images[0], job.protocol, dataset, partial(_score, method, dataset, job, split, device))
     if job.trains and len(dataset.split("train")):
         side = max(job.protocol.patch // dataset.sensor.ratio, 1)
         _differentiate(method, dataset.split("train")[0].crop(0, 0, side, side).to(device))
@@ -141,7 +142,7 @@ def _either(scene: Scene, rules: Protocol, dataset: Dataset, work: Callable[[Sce
     work(scene)
 
 
-def _score(method: Method, scene: Scene, dataset: Dataset, job: Job, split: str, device: torch.device) -> None:
+def _score(method: Method, dataset: Dataset, job: Job, split: str, device: torch.device, scene: Scene) -> None:
     import torch
 
     from waldbench.bench.run import evaluation

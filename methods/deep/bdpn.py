@@ -37,6 +37,7 @@ class BDPN(Network):
         guide_bands: channels of the guide.
     """
 
+    idle = ("unused.",)
     recipe = Recipe(
         "Charbonnier (1e-6) at two scales: k half size + (1 - k) full size, k = 1 - 0.05 (epoch // 5), 0 after epoch 100",
         1e-4,

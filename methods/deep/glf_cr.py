@@ -189,6 +189,7 @@ class GLFCR(OfficialNetwork):
 
     official: ClassVar = _official()
 
+    idle = ("fusions.5.to_sar.",)
     recipe = Recipe("l1", 1e-4, 1, 30, schedule="every", every=5, gamma=0.5)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 2) -> None:

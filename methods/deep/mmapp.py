@@ -125,6 +125,7 @@ def mixed_blocks(channels: int) -> nn.Sequential:
 class MMAPP(RatioFourNetwork):
     """Guide and image branches over three scales, fused on the way up; the last stage gives the image without a skip."""
 
+    idle = ("to_low.", "to_half.")
     recipe = Recipe(
         "0.2 L1 at H/4 + 0.3 L1 at H/2 + 0.5 L1 + 0.01 L1 of the image branch against lms",
         3e-4,

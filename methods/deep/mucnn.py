@@ -33,6 +33,7 @@ MOST_BANDS = 128
 class MUCNN(RatioFourNetwork):
     """A U-shaped network over three scales that enlarges by SSconv, a convolution followed by a pixel shuffle."""
 
+    idle = ("heads.0.", "heads.1.")
     recipe = Recipe("0.2 L1 at H/4 + 0.3 L1 at H/2 + 0.5 L1", 1e-3, 32, 1_200, schedule="every", every=200, gamma=0.1)
 
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1) -> None:
