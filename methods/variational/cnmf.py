@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from waldbench.imaging.filters import mtf, mtf_pan
+from waldbench.imaging.flatness import is_flat
 from waldbench.imaging.injection import limited, unless
 from waldbench.imaging.resampling import interp23
 from waldbench.imaging.sensors import generic
@@ -77,10 +78,17 @@ class CNMF(Method):
 
 
 def _purest(pixels: Tensor, count: int) -> Tensor:
-    """Spectra (B, C, D) of the pixels (B, C, N) farthest from the span of those chosen before (Araújo et al., 2001)."""
+    """Spectra (B, C, D) of the pixels (B, C, N) farthest from the span of those chosen before (Araújo et al., 2001).
+
+    Once they span all pixels, what is left is rounding, and the first one is repeated.
+    """
     rest, chosen = pixels, []
+    power = pixels.square().sum(1)
+    whole, first = power.mean(-1), power.argmax(-1)
     for _ in range(count):
-        place = rest.square().sum(1).argmax(-1)[:, None, None].expand(-1, pixels.shape[1], 1)
+        left = rest.square().sum(1)
+        far = torch.where(is_flat(left.mean(-1), whole), first, left.argmax(-1))
+        place = far[:, None, None].expand(-1, pixels.shape[1], 1)
         chosen.append(pixels.gather(2, place))
         axis = rest.gather(2, place)
         axis = divide(axis, axis.norm(dim=1, keepdim=True).expand_as(axis))
