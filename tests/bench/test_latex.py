@@ -135,7 +135,7 @@ def test_costs_of_two_machines_are_called_not_comparable(store):
 def test_the_document_compiles_whatever_the_names(store):
     add(store, "hostile", SCORES["gsa"], method={"title": HOSTILE})
     fail(store, "broken", HOSTILE * 3)
-    fail(store, "nothing", "alone", dataset="scene 1 #%~-user")
+    fail(store, "nothing", "alone", dataset="scene_1~a=b-user")
     paths = latex.write(store)
     assert paths[-1].name == "all.tex"
     assert all(path.is_file() for path in paths)

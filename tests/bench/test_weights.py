@@ -73,7 +73,10 @@ def test_a_file_fits_one_method_and_fails_the_other(call, tmp_path):
     torch.save(methods.create("pnn", sensor=sensors.get("qb")).state_dict(), tmp_path / "released.pth")
     done = call("--methods", "pnn", "fusionnet", "--dataset", "toy", "--weights", str(tmp_path / "released.pth"))
     assert done.returncode == 1, done.stdout + done.stderr
-    records = {path.parents[1].name: json.loads(path.read_text()) for path in (tmp_path / "results").rglob("record.json")}
+    records = {
+        path.parents[1].name.rpartition("-")[0] or path.parents[1].name: json.loads(path.read_text())
+        for path in (tmp_path / "results").rglob("record.json")
+    }
     assert records["pnn@released"]["status"] == "ok"
     assert records["fusionnet@released"]["status"] == "failed"
     assert "these weights do not fit FusionNet: missing" in records["fusionnet@released"]["reason"]
