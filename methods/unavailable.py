@@ -15,7 +15,6 @@ REASONS = {
     "adwm-lgpnet": _COVARIANCE,
     "dbdenet": "only its spatial branch is public; that part is here as dbdenet-spatial",
     "mmfn": f"{_TABLE}; the file MMAPP of the CF2N repository resembles it (mmapp), which its paper could not confirm",
-    "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",
     "psrt": "it fuses hyperspectral images with RGB images, not with a panchromatic or SAR guide",
     "rsanet": _TABLE,
     "trrnet": _TABLE,
