@@ -12,5 +12,4 @@ REASONS = {
     "adwm-fusionnet": _COVARIANCE,
     "adwm-lagconv": f"{_COVARIANCE}; the weights released for it do not match the released code",
     "adwm-lgpnet": _COVARIANCE,
-    "pan-mamba": "its blocks (He et al., 2024) need the CUDA package mamba_ssm",
 }

@@ -1,7 +1,8 @@
 """Weights by formula: public numbers that test a network's arithmetic without anybody's trained weights.
 
 Element j of parameter k, both counted from 0: q = 43758.5453 sin(12.9898 (j + 1) + 78.233 (k + 1)), t = 2 (q - floor(q)) - 1;
-a weight is c t sqrt(3 / fan-in), a bias 0.05 t, a scalar of base v is v + 0.05 t.
+a weight is c t sqrt(3 / fan-in), a bias 0.05 t, a scalar of base v is v + 0.05 t, and the rule "alog" is log(n + 1) + 0.05 t for
+element n of a row.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def values(k: int, shape: torch.Size, rule: str, scale: float) -> Tensor:
         t *= scale * np.sqrt(3 / (count / shape[0]))
     elif rule == "bias":
         t *= 0.05
+    elif rule == "alog":
+        t = np.log(np.arange(count) % shape[-1] + 1.0) + 0.05 * t
     else:
         t = float(rule.removeprefix("scalar base ")) + 0.05 * t
     return torch.from_numpy(t).reshape(shape)

@@ -11,30 +11,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.methods.formula_weights import values
 from waldbench import methods
 from waldbench.imaging import sensors
-from waldbench.methods.deep import _attention, _kmeans, _tiles, arnet, cannet, wfanet
+from waldbench.methods.deep import _attention, _kmeans, _mamba, _selective_scan, _tiles, arnet, cannet, fusionmamba, wfanet
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
 
 # The published network computes Haar transforms as convolutions; at 64x64 pixels these are so many multiplications.
 HAAR = 1.966e6
-# Parameters with 8 and 4 bands; multiplications at 64x64 pixels with 8 bands, at 256x256 with 8 and 4 bands (None: see below).
-SIZES: dict[str, tuple[float | None, ...]] = {
-    "cannet": (787_426, 785_118, 444.8e6, 7.007e9, 6.856e9),
-    "arnet": (15_923_720, 15_921_412, 3.473e9, None, None),
-    "wfanet": (521_606, 506_630, 1.179e9 - HAAR, None, None),
+# Parameters with 8 and 4 bands, and the published multiplications by bands and side. Where pixels cost the same in images of any
+# size, a sixteenth of those at 256x256 stands for 64x64.
+SIZES: dict[str, tuple[int, int, dict[tuple[int, int], float]]] = {
+    "cannet": (787_426, 785_118, {(8, 64): 444.8e6, (8, 256): 7.007e9, (4, 256): 6.856e9}),
+    "arnet": (15_923_720, 15_921_412, {(8, 64): 3.473e9, (4, 64): 55.41e9 / 16}),
+    "fusionmamba": (735_401, 726_181, {(8, 64): 640.5e6, (4, 64): 10.07e9 / 16}),
+    "panmamba": (480_752, 478_444, {(8, 64): 1.788e9, (4, 64): 28.45e9 / 16}),
+    "wfanet": (521_606, 506_630, {(8, 64): 1.179e9 - HAAR}),
 }
 KEYS = tuple(SIZES)
 RATIO_FOUR = ("wfanet",)
 # Names of the golden files.
 FILES: dict[str, str] = {}
 # Registered because the released networks count them, but no path leads from them to the image.
-WITHOUT_PATH: dict[str, str] = {}
+WITHOUT_PATH = {"panmamba": r".*unused.*"}
 # A constant before batch normalisation leaves it again: the true gradient is zero.
 CANCELLED = {"arnet": r".*(features\.[03]|(height|width)\.[03])\.bias"}
 
@@ -173,11 +177,12 @@ def macs(net, side):
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_multiplications_are_those_of_the_released_network(key):
-    for count, side, expected in zip((8, 8, 4), (64, 256, 256), SIZES[key][2:], strict=False):
-        if expected is not None:
-            # The published table has four digits.
-            assert macs(network(key, count), side) == pytest.approx(expected, rel=5e-4)
+def test_multiplications_are_those_of_the_released_network(key, monkeypatch):
+    # The scan has no products of matrices, and thousands of small steps to count.
+    monkeypatch.setattr(_mamba, "selective_scan", lambda x, *_: x)
+    for (count, side), expected in SIZES[key][2].items():
+        # The published table has four digits.
+        assert macs(network(key, count), side) == pytest.approx(expected, rel=5e-4)
 
 
 @pytest.mark.parametrize(("count", "side", "expected"), [(8, 128, 8.140e9), (8, 256, 87.3e9), (4, 256, 87.0e9)])
@@ -520,3 +525,114 @@ def test_arnet_chooses_odd_numbers_of_taps_from_the_mean_size():
     assert layer._taps([torch.full((1, 1, 1), 5.5), torch.full((1, 1, 1), 3.0)], True) == (5, 3)
     with pytest.raises(ValueError, match="reach: expected at least 3 pixels, got 2"):
         network("arnet", reach=2)
+
+
+def sequences(length, groups=2, batch=3, channels=4, states=5, dtype=torch.float64):
+    """What a scan takes, with step sizes from 1e-3 to 100."""
+    draw = torch.Generator().manual_seed(length)
+
+    def noise(*shape):
+        return torch.randn(*shape, generator=draw, dtype=dtype)
+
+    tokens = groups, batch, length
+    delta = 10 ** noise(*tokens, channels).clamp(-3, 2)
+    return noise(*tokens, channels), delta, -noise(groups, channels, states).exp(), noise(*tokens, states), noise(*tokens, states)
+
+
+def one_by_one(x, delta, decay, enter, leave):
+    """The definition of the scan."""
+    state, found = 0, []
+    for t in range(x.shape[2]):
+        state = torch.exp(delta[:, :, t, :, None] * decay[:, None]) * state + x[:, :, t, :, None] * enter[:, :, t, None]
+        found.append((state * leave[:, :, t, None]).sum(-1))
+    return torch.stack(found, 2)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 16, 17, 100, 900])
+def test_the_scan_is_its_definition(length):
+    parts = sequences(length)
+    expected = one_by_one(*parts)
+    torch.testing.assert_close(_selective_scan.selective_scan(*parts), expected, rtol=1e-12, atol=1e-12)
+    single = _selective_scan.selective_scan(*(part.float() for part in parts))
+    assert (single - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_gradients_of_the_scan():
+    for length in (1, 4, 7):
+        parts = [part.requires_grad_() for part in sequences(length, batch=2, channels=3, states=2)]
+        assert torch.autograd.gradcheck(_selective_scan.selective_scan, parts)
+
+
+def test_the_scan_takes_steps_for_chunks_and_not_for_tokens(monkeypatch):
+    calls = []
+    advance = _selective_scan._advance
+    monkeypatch.setattr(_selective_scan, "_advance", lambda *parts: calls.append(1) or advance(*parts))
+    _selective_scan.selective_scan(*sequences(2500))
+    assert len(calls) == 2 * 50
+
+
+def test_the_scan_has_no_matrix_products():
+    with FlopCounterMode(display=False) as counter:
+        _selective_scan.selective_scan(*sequences(20))
+    assert counter.get_total_flops() == 0
+
+
+def test_operations_of_the_scan_can_be_counted_on_shapes_alone():
+    elements = []
+    for device in ("cpu", "meta"):
+        parts = [part.to(device) for part in sequences(900)]
+
+        class Elements(TorchDispatchMode):
+            def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+                result = func(*args, **(kwargs or {}))
+                if func.overloadpacket in (torch.ops.aten.mul, torch.ops.aten.exp_, torch.ops.aten.addcmul_):
+                    elements[-1] += result.numel()
+                return result
+
+        elements.append(0)
+        with Elements():
+            found = _selective_scan.selective_scan(*parts)
+        assert found.shape == parts[0].shape
+    assert elements[1] == pytest.approx(elements[0], rel=0.1)
+
+
+def test_scan_paths_are_causal_and_start_as_published():
+    torch.manual_seed(0)
+    path, tokens = _mamba.ScanPath(6, 3, 32).double(), torch.randn(1, 40, 6, dtype=torch.float64)
+    changed = tokens.clone()
+    changed[:, 25] += 1
+    with torch.inference_mode():
+        moved = (_mamba.scan([path], [changed], [None]) - _mamba.scan([path], [tokens], [None])).abs().amax((0, 1, 3)) > 0
+    assert not moved[:25].any()
+    assert moved[25:].all()
+    first = torch.nn.functional.softplus(path.step.bias)
+    assert (first > 0.99e-3).all()
+    assert (first < 0.101).all()
+    torch.testing.assert_close(path.log_decay[2].exp().float(), torch.tensor([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("key", ["fusionmamba", "panmamba"])
+def test_scans_in_turn_are_scans_side_by_side(key, monkeypatch):
+    net, scene = network(key).double(), images(dtype=torch.float64)
+    with torch.inference_mode():
+        together = net(*scene)
+        monkeypatch.setattr(_mamba, "TOGETHER", 0)
+        torch.testing.assert_close(net(*scene), together)
+
+
+def test_orders_of_pixels_lead_back_to_the_image():
+    x = torch.rand(2, 3, 5, 4)
+    orders = fusionmamba.rows_and_columns(x)
+    assert torch.equal(orders[1][:, 0], x[:, 2, 4])
+    assert torch.equal(orders[2][:, 1], x[:, 1, 0])
+    assert torch.equal(orders[3][:, 1], x[:, 1, 4])
+    torch.testing.assert_close(fusionmamba.mean_of_images(torch.stack(orders), x), x)
+    sequence = x.flatten(1, 2)
+    torch.testing.assert_close(fusionmamba.mean_of_sequences(torch.stack(fusionmamba.to_and_fro(sequence)), sequence), sequence)
+
+
+@pytest.mark.parametrize("key", ["fusionmamba", "panmamba"])
+def test_networks_that_enlarge_ms_themselves_ignore_lms(key):
+    net, (ms, lms, guide) = network(key), images()
+    with torch.inference_mode():
+        assert torch.equal(net(ms, lms, guide), net(ms, lms + 100, guide))
