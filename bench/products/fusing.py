@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from waldbench.methods.base import Method
 
 # Side of a tile and of its surroundings in low-resolution pixels, for networks.
 TILE, OVERLAP = 64, 16
+# Low-resolution pixels of an edge that are fused at a time.
+PIECE = 128
 Array = np.ndarray[Any, np.dtype[Any]]
 # Called with the fused pixels (C, h, w), which of them have data, and their first row and column in the window of PAN.
 Write = Callable[[Tensor, Array | None, int, int], None]
@@ -118,38 +121,34 @@ def _strips(method: Method, source: Source, write: Write, progress: Progress) ->
 def _edges(method: Method, source: Source, ledger: Sums, write: Write) -> None:
     """Fuse the edges again, with mirrored surroundings and the statistics of the whole: methods take the far edge for near."""
     pad, margin = source.rows.pad, method.margin or 0
-    own = max(pad, margin)
-    sides = [(axis.count, min(pad + own + margin + pad, axis.count)) for axis in (source.rows, source.columns)]
-    (height, tall), (width, wide) = sides
+    edge, context = pad + max(pad, margin), margin + pad
+    height, width = source.rows.count, source.columns.count
     real = (height - 2 * pad) * (width - 2 * pad)
-    windows = [((0, tall), (0, width)), ((height - tall, tall), (0, width))]
-    windows += [((0, height), (0, wide)), ((0, height), (width - wide, wide))]
-    for rows, columns in windows:
-        images, valid = source.load(rows, columns)
-        given = Given(known=ledger.known, share=rows[1] * columns[1] / real)
-        with strips.within(Strip(rows[1], 0, rows[1], 0, rows[1], given)):
+    ends = [[(0, min(edge, size)), (max(size - edge, 0), size)] for size in (height, width)]
+    pieces = [[(at, min(at + PIECE, size)) for at in range(0, size, PIECE)] for size in (height, width)]
+    for rows, columns in [*product(ends[0], pieces[1]), *product(pieces[0], ends[1])]:
+        (top, count), (left, number) = _wider(rows, context, height), _wider(columns, context, width)
+        images, valid = source.load((top, count), (left, number))
+        given = Given(known=ledger.known, share=count * number / real)
+        with strips.within(Strip(count, 0, count, 0, count, given)):
             fused = method(*images)[0]
-        (top, count), (left, number) = (
-            _outer(axis.count, window, pad + own) for axis, window in ((source.rows, rows), (source.columns, columns))
-        )
-        low, end, place = source.columns.kept(left, number)
-        start = (left - columns[0]) * source.ratio
-        _put(write, source, fused, valid, (top - rows[0], top, count), (start + low, start + end, place))
+        low, end, place = source.columns.kept(columns[0], columns[1] - columns[0])
+        start = (columns[0] - left) * source.ratio
+        own = (rows[0] - top, rows[0], rows[1] - rows[0])
+        _put(write, source, fused, valid, own, (start + low, start + end, place))
 
 
-def _outer(size: int, window: Range, edge: int) -> Range:
-    """Of a window along one axis the part to be kept: all of one that spans the axis, else what lies at the outer edge."""
-    first, count = window
-    if count == size:
-        return first, count
-    return (0, edge) if first == 0 else (size - edge, edge)
+def _wider(piece: Range, context: int, size: int) -> Range:
+    """First and count of a piece, given by first and last + 1, with what its filters need around it."""
+    first, end = max(piece[0] - context, 0), min(piece[1] + context, size)
+    return first, end - first
 
 
 def _put(write: Write, source: Source, fused: Tensor, valid: Array | None, rows: Place, columns: Place) -> None:
     """Write those rows of a strip that are its own and lie in the window."""
     top, first, count = rows
     low, end, place = source.rows.kept(first, count)
-    if end <= low:
+    if end <= low or columns[1] <= columns[0]:
         return
     down = slice(top * source.ratio + low, top * source.ratio + end)
     across = slice(columns[0], columns[1])

@@ -21,6 +21,7 @@ from scipy import io
 from tests.datasets.published import smooth_noise
 from waldbench import methods
 from waldbench.bench.cli import main
+from waldbench.bench.products import fusing
 from waldbench.imaging import interp23, sensors
 from waldbench.imaging.filters import mtf
 from waldbench.imaging.resampling import decimate
@@ -107,6 +108,15 @@ def test_the_left_edge_knows_nothing_of_the_right_one(tmp_path, key):
     fused, lms = (tifffile.imread(tmp_path / f"{name}.tif").astype(float) for name in (key, "exp"))
     inside = np.abs(fused - lms)[..., 16:64].max()
     assert np.abs(fused - lms)[..., :4].max() <= 1.5 * inside
+
+
+def test_edges_fused_in_pieces_are_those_of_one_piece(tmp_path, monkeypatch):
+    write_smooth_scene(tmp_path)
+    for piece in (40, 10_000):
+        monkeypatch.setattr(fusing, "PIECE", piece)
+        assert sharpen(tmp_path, key="mtf-glp-hpm", output=f"{piece}.tif") == 0
+    one, other = (tifffile.imread(tmp_path / f"{piece}.tif").astype(int) for piece in (40, 10_000))
+    assert np.abs(one - other).max() <= 1
 
 
 def test_floating_point_and_numpy_files(tmp_path):
@@ -205,6 +215,7 @@ def test_interruption_leaves_nothing(tmp_path):
 MEASURE = """
 import resource, sys
 from waldbench.bench.cli import main
+from waldbench.bench.products import fusing
 
 def call(ms, pan, out):
     words = ["sharpen", "--quiet", "--methods", sys.argv[1], "--threads", "1"]
