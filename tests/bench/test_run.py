@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -157,7 +158,10 @@ def test_weights_of_a_run_evaluate_without_training(straight, call, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     trained, loaded = (pd.read_csv(next(root.rglob("toy-net*/*/scores.csv"))) for root in (straight, tmp_path / "again"))
     pd.testing.assert_frame_equal(trained, loaded)
-    assert _records(tmp_path / "again")["toy-net@weights"]["training"] == {}
+    [(name, record)] = _records(tmp_path / "again").items()
+    assert re.fullmatch(r"toy-net@weights-[0-9a-f]{8}", name)
+    assert record["training"] == {}
+    assert len(record["code"]["weights"]) == 64
 
 
 def test_ctrl_c_then_again_gives_the_numbers_of_an_uninterrupted_run(straight, command, call, tmp_path):
