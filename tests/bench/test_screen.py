@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -113,3 +115,16 @@ def test_a_row_that_begins_with_a_bracket_is_no_argument(tmp_path):
 @pytest.mark.parametrize(("text", "width", "result"), [("abcdefgh", 8, "abcdefgh"), ("abcdefgh", 5, "ab…gh"), ("abc", 1, "a…")])
 def test_names_lose_their_middle(text, width, result):
     assert screen.shortened(text, width) == result
+
+
+def test_ctrl_c_in_the_first_seconds_is_one_line(tmp_path):
+    words = ["--methods", "gsa", "--dataset", "wv3", "--source", "simulated", "--results", str(tmp_path), "--device", "cpu"]
+    known = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([*PROGRAM, *words], cwd=ROOT, env=known, **pipes) as process:
+        # The server that cells are forked from has begun to import torch.
+        time.sleep(2.5)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert errors in {"interrupted\n", ""}
