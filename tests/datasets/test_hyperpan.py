@@ -11,7 +11,7 @@ import torch
 
 from tests.datasets.published import smooth_noise, write
 from waldbench import datasets
-from waldbench.bench.commands.data import check_data
+from waldbench.bench.data_check import check_data
 from waldbench.datasets.base import DatasetError
 from waldbench.datasets.cube_statistics import detect_values, model_pan
 from waldbench.datasets.hyperpan import WashingtonDC

@@ -1,4 +1,4 @@
-"""The long campaign: `python -m tests.fuzz --cases 10000`; exit code 1 if any case ends in a traceback, a hang or a wrong image."""
+"""The long campaign: `python -m tests.fuzz`; exit code 1 if any case ends in a traceback, a hang or a wrong image."""
 
 from __future__ import annotations
 
