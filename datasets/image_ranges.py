@@ -15,7 +15,7 @@ APART = 10.0
 
 
 def measure(file: ImageFile) -> dict[str, Range]:
-    """Ranges of the arrays ms, gt, lms and pan that a file has, from its first, middle and last image; measured once.
+    """Ranges of the arrays ms, gt, lms and pan that a file has, from its first, middle and last image.
 
     Raises:
         DatasetError: if one is nothing but zeros or less, or its mean is far from that of `ms`.

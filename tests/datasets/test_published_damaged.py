@@ -34,6 +34,15 @@ def refusal(path: Path) -> str:
     return message
 
 
+def refusals(path: Path) -> list[str]:
+    """Lines with which a file is refused; empty if it is accepted."""
+    try:
+        datasets.open("qb", root=path.parent, source="published").split("reduced")[:]
+    except DatasetError as error:
+        return str(error).splitlines()
+    return []
+
+
 def scaled(name: str, factor: float) -> Change:
     def change(file: h5py.File) -> None:
         file[name][...] = file[name][:] * factor
@@ -134,11 +143,9 @@ def test_a_damaged_heap_is_one_line(path: Path) -> None:
     refused = 0
     for place in range(0, 1200, 80):
         path.write_bytes(content[:place] + b"\xff" * 12 + content[place + 12 :])
-        try:
-            datasets.open("qb", root=path.parent, source="published").split("reduced")[:]
-        except DatasetError as error:
-            assert len(str(error).splitlines()) == 1, place
-            refused += 1
+        lines = refusals(path)
+        assert len(lines) <= 1, place
+        refused += len(lines)
     assert refused > 5
 
 
@@ -148,5 +155,5 @@ def test_a_damaged_image_of_a_sound_file_is_found_when_it_is_read(tmp_path: Path
     path = write(tmp_path / NAME, content)
     split = datasets.open("qb", root=path.parent, source="published").split("reduced")
     assert split[[0, 2, 3, 4]].gt is not None
-    with pytest.raises(DatasetError, match="'gt' has values from -5 to .*, first in image 1"):
+    with pytest.raises(DatasetError, match=r"'gt' has values from -5 to .*, first in image 1"):
         split[:]
