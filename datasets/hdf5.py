@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from waldbench.datasets import hdf5_nodes
 from waldbench.datasets.base import DatasetError
 from waldbench.datasets.contents import AGAIN, HDF5, diagnosis
+from waldbench.datasets.file_checks import check_declared, require_file
+from waldbench.datasets.hdf5_nodes import one_line
 
 BLOCK = 64 * 1024
 BLOCKS = 64
+# Every finite value of float32.
+EVERYTHING = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
+
+
+class Range(NamedTuple):
+    """Extremes and mean of some images of one array."""
+
+    lowest: float
+    highest: float
+    mean: float
 
 
 class ImageFile:
@@ -31,16 +46,24 @@ class ImageFile:
     Args:
         path: path of the HDF5 file.
 
+    Attributes:
+        shapes: shape of every array, by name in lower case.
+        limits: lowest and highest value that `read` accepts, by name; every finite value where nothing is said.
+        ranges: what was measured of a sample, by name; see `image_ranges.measure`.
+
     Raises:
-        DatasetError: if it cannot be opened as HDF5; the message says what the file contains instead.
+        DatasetError: if it cannot be opened as HDF5 (the message says what the file contains instead), or holds an array that is
+            damaged, of other than real numbers, not whole, or in another file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        arrays = {name: node.shape for name, node in self._file().items() if isinstance(node, h5py.Dataset)}
+        arrays = hdf5_nodes.arrays(self._file(), path)
         self._names = {name.lower(): name for name in arrays}
         self.shapes = {name.lower(): shape for name, shape in arrays.items()}
+        self.limits: dict[str, tuple[float, float]] = {}
+        self.ranges: dict[str, Range] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_local"}
@@ -59,36 +82,53 @@ class ImageFile:
         """Read images as (len(indices), C, H, W) float32, in the order of `indices`.
 
         Raises:
-            DatasetError: if they cannot be read or have NaN or infinite values.
+            DatasetError: if they cannot be read, or have NaN, infinite values or values beyond `limits`.
         """
         order, back = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
         dense = len(order) > 0 and int(order[-1] - order[0]) + 1 == len(order)
         chosen: Any = slice(int(order[0]), int(order[-1]) + 1) if dense else order
+        shape = self.shapes[name][1:]
+        check_declared(self.path, 4 * len(order) * math.prod(shape), f"'{name}' with {len(order)} images of {shape}")
         try:
             array = self._file()[self._names[name]].astype(np.float32)[chosen]
-        except (OSError, RuntimeError) as error:
-            raise DatasetError(f"{self.path}: reading '{name}' failed ({error}); the file is damaged: {AGAIN}") from error
-        images = torch.from_numpy(array)
-        # One sum finds any NaN or infinity much faster than a mask.
-        if not bool(torch.isfinite(images.sum(dtype=torch.float64))):
-            bad = ~torch.isfinite(images)
-            first = order[int(bad.flatten(1).any(1).nonzero()[0])]
+        except hdf5_nodes.FAILURES as error:
             raise DatasetError(
-                f"{self.path}: '{name}' has {int(bad.sum())} NaN or infinite values, first in image {first}; "
-                f"expected finite digital numbers: {AGAIN}"
-            )
+                f"{self.path}: reading '{name}' failed ({one_line(error)}); the file is damaged: {AGAIN}"
+            ) from error
+        images = torch.from_numpy(array)
+        self._check(name, images, order)
         return images if np.array_equal(back, np.arange(len(order))) else images[torch.from_numpy(back)]
+
+    def _check(self, name: str, images: Tensor, order: NDArray[np.int64]) -> None:
+        low, high = self.limits.get(name, EVERYTHING)
+        if not images.numel():
+            return
+        # Extremes find NaN and infinity too, in one pass.
+        lowest, highest = (float(value) for value in torch.aminmax(images))
+        if low <= lowest and highest <= high:
+            return
+        bad = ~torch.isfinite(images)
+        what = f"expected finite digital numbers: {AGAIN}"
+        if bad.any():
+            found = f"{int(bad.sum())} NaN or infinite values"
+        else:
+            bad = (images < low) | (images > high)
+            found = f"values from {lowest:g} to {highest:g}"
+            what = f"expected {low:g} to {high:g}; use the published file as it is"
+        first = order[int(bad.flatten(1).any(1).nonzero()[0])]
+        raise DatasetError(f"{self.path}: '{name}' has {found}, first in image {first}; {what}")
 
 
 def open_hdf5(path: Path) -> h5py.File:
     """Open a file for reading, without locks (it may lie on a read-only or shared disk).
 
     Raises:
-        DatasetError: if it is missing, a saved web page, truncated, or no HDF5 file.
+        DatasetError: if it is missing, no regular file, a saved web page, truncated, or no HDF5 file.
     """
+    require_file(path, "an HDF5 file")
     try:
         return h5py.File(path, "r", locking=False)
-    except OSError as error:
+    except hdf5_nodes.FAILURES as error:
         raise DatasetError(f"{path}: {diagnosis(path, HDF5, error)}") from error
 
 
@@ -111,6 +151,8 @@ def check_images(file: ImageFile, expected: dict[str, int], ratio: int) -> int:
             "Is this the file of another split or data set?"
         )
     shape = file.shapes["ms"]
+    if 0 in shape:
+        raise DatasetError(f"{file.path}: 'ms' has shape {shape}, no pixel; expected (N, {expected['ms']}, H, W): {AGAIN}")
     count, height, width = (shape[0], *shape[2:]) if len(shape) == 4 else (0, 0, 0)
     for name, bands in expected.items():
         sides = (height, width) if name == "ms" else (ratio * height, ratio * width)

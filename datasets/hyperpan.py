@@ -16,6 +16,7 @@ from waldbench.datasets.alignment import shifts
 from waldbench.datasets.base import DatasetError, Split, register
 from waldbench.datasets.cube_statistics import MINIMUM_EXPLAINED, PanModel, Values, detect_values, model_pan
 from waldbench.datasets.hdf5 import ImageFile, check_images
+from waldbench.datasets.image_ranges import expect_one_range
 from waldbench.datasets.published import HDF5Dataset, PublishedFile, spread
 from waldbench.datasets.splits import FileSplit
 from waldbench.imaging import Scene, interp23
@@ -64,7 +65,7 @@ class HyperPan(HDF5Dataset):
         """Open and check one published file.
 
         Raises:
-            DatasetError: if it is broken, or holds another cube of the same name.
+            DatasetError: if it is broken, mixes fractions and digital numbers, or holds another cube of the same name.
         """
         sensor = cls.published_sensor()
         file = ImageFile(path)
@@ -75,6 +76,7 @@ class HyperPan(HDF5Dataset):
             )
         names = [name for name in ("ms", "lms", "gt") if name in file.shapes or name == "ms"]
         check_images(file, dict.fromkeys(names, sensor.count) | {"pan": 1}, sensor.ratio)
+        expect_one_range(file)
         return file
 
     def read_files(self, files: dict[str, ImageFile]) -> Mapping[str, Split]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from waldbench.datasets.alignment import shifts
-from waldbench.datasets.base import DatasetError, Split, register
+from waldbench.datasets.base import Split, register
 from waldbench.datasets.hdf5 import ImageFile, check_images
+from waldbench.datasets.image_ranges import expect_digital_numbers, measure
 from waldbench.datasets.published import HDF5Dataset, PublishedFile, PublishedScores, spread
 from waldbench.datasets.splits import FileSplit
 from waldbench.imaging import Sensor
@@ -70,12 +71,7 @@ class PanCollection(HDF5Dataset):
         bands |= {} if role == "full" else {"gt": sensor.count}
         bands |= {"lms": sensor.count} if "lms" in file.shapes else {}
         check_images(file, bands, sensor.ratio)
-        highest = _highest(file)
-        if highest <= 1.5:
-            raise DatasetError(
-                f"{path}: 'ms' reaches {highest:g} only; expected digital numbers of {sensor.bits} bits, 0 to {sensor.scale:g}; "
-                "use the published file as it is, not divided by the scale"
-            )
+        expect_digital_numbers(file, sensor.bits)
         return file
 
     def read_files(self, files: dict[str, ImageFile]) -> Mapping[str, Split]:
@@ -97,19 +93,14 @@ class PanCollection(HDF5Dataset):
         return [*lines, self.known_defects[file.role]] if file.role in self.known_defects else lines
 
 
-def _highest(file: ImageFile) -> float:
-    count = int(file.shapes["ms"][0])
-    return float(file.read("ms", sorted({0, count // 2, count - 1})).max())
-
-
 def range_notice(split: FileSplit, name: str, sensor: Sensor) -> list[str]:
-    """A line if `ms` (which no interpolation makes overshoot) exceeds the sensor's scale, else nothing."""
-    highest = _highest(split.file)
-    if highest <= sensor.scale:
-        return []
+    """A line for each of `ms`, `gt` and `pan` (which no interpolation makes overshoot) that exceeds the sensor's scale."""
+    measured = measure(split.file)
     return [
-        f"{name}: ms reaches {highest:g}, more than the {sensor.bits} bits (scale {sensor.scale:g}) of {sensor.title}; "
-        "is it a file of another sensor?"
+        f"{name}: {array} reaches {measured[array].highest:g}, more than the {sensor.bits} bits (scale {sensor.scale:g}) of "
+        f"{sensor.title}; is it a file of another sensor?"
+        for array in ("ms", "gt", "pan")
+        if array in measured and measured[array].highest > sensor.scale
     ]
 
 

@@ -8,6 +8,7 @@ published loader does; backscatter stays in dB and is limited by the networks, t
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from waldbench.datasets.base import Dataset, DatasetError, Split, register
+from waldbench.datasets.file_checks import check_declared, require_file
 from waldbench.datasets.hdf5 import fingerprint
+from waldbench.datasets.hdf5_nodes import one_line
 from waldbench.datasets.published import PublishedDataset, spread
 from waldbench.datasets.sar_tracks import DEFAULT, assemble, sensor_of
 from waldbench.datasets.sen12mscr_files import Found, Triplet, locate
@@ -173,10 +176,11 @@ def read_triplet(triplet: Triplet, fill: str = FILLS[0]) -> tuple[Tensor, Tensor
     for path, image in ((triplet.clear, clear), (triplet.cloudy, cloudy)):
         if image.shape[1:] != sar.shape[1:]:
             raise DatasetError(f"{path}: {image.shape[1:]} pixels beside {sar.shape[1:]} of {triplet.s1.name}; download it again")
-        highest = float(np.nanmax(image))
+        highest = float(np.max(image, where=np.isfinite(image), initial=-np.inf))
         if highest <= 1.5:
             raise DatasetError(f"{path}: values reach {highest:g} only; expected reflectance times 10000, as published")
-    sar, clear, cloudy = (_filled(image, fill) for image in (sar, clear, cloudy))
+    files = (triplet.s1, triplet.clear, triplet.cloudy)
+    sar, clear, cloudy = (_filled(image, fill, path) for image, path in zip((sar, clear, cloudy), files, strict=True))
     clear, cloudy = np.clip(clear, 0, 10000), np.clip(cloudy, 0, 10000)
     return torch.from_numpy(sar)[None], torch.from_numpy(clear)[None], torch.from_numpy(cloudy)[None]
 
@@ -185,18 +189,31 @@ def read_image(path: Path, bands: int) -> NDArray[np.float32]:
     """Read a GeoTIFF as (bands, H, W) float32; its bands may be on the first or the last axis.
 
     Raises:
-        DatasetError: if it cannot be read, or has another number of bands.
+        DatasetError: if it is no regular file, cannot be read, or has another number of bands or no real numbers.
     """
+    require_file(path, f"a GeoTIFF of {bands} bands")
+    image = _pixels(path)
+    if image.dtype.kind not in "uif":
+        raise DatasetError(f"{path}: holds {image.dtype}; expected real numbers: download it again")
+    if image.ndim != 3 or bands not in (image.shape[-1], image.shape[0]) or 0 in image.shape:
+        raise DatasetError(f"{path}: expected {bands} bands, found shape {image.shape}; is it a file of SEN12MS-CR?")
+    first = image if image.shape[0] == bands and image.shape[-1] != bands else np.moveaxis(image, -1, 0)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which `_filled` finds
+        return np.ascontiguousarray(first, dtype=np.float32)
+
+
+def _pixels(path: Path) -> NDArray[Any]:
     import tifffile
 
     try:
-        image = tifffile.imread(path)
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            check_declared(path, math.prod(series.shape) * series.dtype.itemsize, f"shape {series.shape} of {series.dtype}")
+            return np.asarray(series.asarray())
+    except DatasetError:
+        raise
     except Exception as error:  # broken files raise many different exceptions; compressed ones need a codec
-        image = _with_rasterio(path, error)
-    if image.ndim != 3 or bands not in (image.shape[-1], image.shape[0]):
-        raise DatasetError(f"{path}: expected {bands} bands, found shape {image.shape}; is it a file of SEN12MS-CR?")
-    first = image if image.shape[0] == bands and image.shape[-1] != bands else np.moveaxis(image, -1, 0)
-    return np.ascontiguousarray(first, dtype=np.float32)
+        return _with_rasterio(path, error)
 
 
 def _with_rasterio(path: Path, error: Exception) -> NDArray[Any]:
@@ -204,18 +221,25 @@ def _with_rasterio(path: Path, error: Exception) -> NDArray[Any]:
         import rasterio
 
         with rasterio.open(path) as file:
+            shape = (file.count, file.height, file.width)
+            check_declared(path, 8 * math.prod(shape), f"shape {shape}")
             return np.asarray(file.read())
+    except DatasetError:
+        raise
     except ImportError:
         remedy = "if it is compressed: pip install rasterio; else download it again"
-        raise DatasetError(f"{path}: cannot be read ({error}); {remedy}") from error
+        raise DatasetError(f"{path}: cannot be read ({one_line(error)}); {remedy}") from error
     except Exception as second:
-        raise DatasetError(f"{path}: cannot be read ({second}); download it again") from second
+        raise DatasetError(f"{path}: cannot be read ({one_line(second)}); download it again") from second
 
 
-def _filled(image: NDArray[np.float32], fill: str) -> NDArray[np.float32]:
+def _filled(image: NDArray[np.float32], fill: str, path: Path) -> NDArray[np.float32]:
     bad = ~np.isfinite(image)
     if not bad.any():
         return image
+    if bad.all((1, 2)).any():
+        band = int(bad.all((1, 2)).argmax())
+        raise DatasetError(f"{path}: band {band + 1} has no finite value; there is nothing to fill it with: download it again")
     out = image.copy()
     for band, holes in enumerate(bad):
         rest = image[band][~holes]
@@ -227,7 +251,7 @@ def _fingerprint(triplets: list[Triplet], sample: list[Triplet], fill: str) -> s
     """Sha256 over names and sizes of all files and the content of those of a sample; folders do not count."""
     digest = hashlib.sha256(fill.encode())
     for triplet in triplets:
-        sizes = [path.stat().st_size for path in (triplet.s1, triplet.clear, triplet.cloudy)]
+        sizes = [require_file(path, "a GeoTIFF") for path in (triplet.s1, triplet.clear, triplet.cloudy)]
         digest.update(f"{triplet.name} {sizes}\n".encode())
     files = {f"{t.name} {role}": getattr(t, role) for t in sample for role in ("s1", "clear", "cloudy")}
     digest.update(fingerprint(files).encode())

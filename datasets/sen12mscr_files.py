@@ -10,12 +10,16 @@ from pathlib import Path
 
 from waldbench.datasets.base import DatasetError
 from waldbench.datasets.data_roots import roots
+from waldbench.datasets.file_checks import require_file
+from waldbench.datasets.hdf5_nodes import one_line
 
 ROIS = Path(__file__).with_name("sen12mscr_rois.csv")
 INSIDE = ("", "sen12mscr", "SEN12MSCR", "SEN12MS-CR")
 FLAT = ("s1", "s2_cloudfree", "s2_cloudy")
 SEASON = re.compile(r"ROIs\d{4}_(spring|summer|fall|winter)_s1$")
 NAME = re.compile(r"ROIs\d{4}_(spring|summer|fall|winter)_(?:s1_|s2_|s2_cloudy_)?(\d+)_p\d+$")
+# A line for each of the 122,218 patches is some MB.
+TABLE_BYTES = 64 << 20
 # Codes of the splits in the csv beside flat folders.
 CODES = {"1": "train", "2": "valid", "3": "reduced"}
 
@@ -120,15 +124,23 @@ def _pair(found: Found, files: list[dict[str, Path]], official: bool, listed: di
 
 def _read_table(path: Path) -> Iterator[tuple[str, str]]:
     """Stem and split of every line `split,folder,folder,folder,file`."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        for number, row in enumerate(csv.reader(stream), 1):
-            if not row:
-                continue
-            if len(row) != 5 or row[0].strip() not in CODES:
-                raise DatasetError(
-                    f"{path}, line {number}: expected split,folder,folder,folder,file with split 1, 2 or 3, got '{','.join(row)}'"
-                )
-            yield Path(row[4].strip()).stem, CODES[row[0].strip()]
+    if require_file(path, "a table of splits") > TABLE_BYTES:
+        raise DatasetError(f"{path}: larger than {TABLE_BYTES >> 20} MiB; expected a table of splits")
+    try:
+        # One list keeps the errors of reading apart from those of whoever uses the lines.
+        rows = list(enumerate(csv.reader(path.read_text(encoding="utf-8").splitlines()), 1))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot be read as a table of splits ({one_line(error)})") from error
+    for number, row in rows:
+        if not row:
+            continue
+        if len(row) != 5 or row[0].strip() not in CODES:
+            got = ascii(",".join(row))
+            raise DatasetError(
+                f"{path}, line {number}: expected split,folder,folder,folder,file with split 1, 2 or 3, got "
+                f"{got if len(got) <= 80 else got[:77] + '...'}"
+            )
+        yield Path(row[4].strip()).stem, CODES[row[0].strip()]
 
 
 def _split_of(name: str, path: Path) -> str:

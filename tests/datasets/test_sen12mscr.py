@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
@@ -233,3 +235,55 @@ def test_the_official_list_has_ten_regions_each():
     splits = list(official_splits().values())
     assert (splits.count("reduced"), splits.count("valid")) == (10, 10)
     assert len(splits) == 20
+
+
+def test_a_pipe_in_place_of_a_patch_is_not_opened(tmp_path):
+    write_flat(tmp_path, ["ROIs1158_spring_1_p30", "ROIs1158_spring_31_p30"])
+    path = tmp_path / "s2_cloudy" / "ROIs1158_spring_31_p30.tif"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DatasetError, match="expected a GeoTIFF, found a pipe"):
+        open_at(tmp_path)
+
+
+def test_a_header_that_declares_terabytes_is_refused(tmp_path):
+    write_flat(tmp_path, ["ROIs1158_spring_1_p30"])
+    path = tmp_path / "s1" / "ROIs1158_spring_1_p30.tif"
+    with tifffile.TiffFile(path) as file:
+        places = [file.pages[0].tags[name].valueoffset for name in ("ImageWidth", "ImageLength")]
+        kinds = [file.pages[0].tags[name].dtype for name in ("ImageWidth", "ImageLength")]
+    content = bytearray(path.read_bytes())
+    for place, kind in zip(places, kinds, strict=True):
+        content[place : place + 2] = b"\xff\xff"
+        assert kind in {3, 4}
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="declares shape|cannot be read|download it again") as caught:
+        open_at(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda image: np.full(image.shape, np.nan, np.float32), "values reach -inf only"),
+        (lambda image: image.astype(np.complex64), "holds complex64"),
+        (lambda image: image > 0, "holds bool"),
+        (lambda image: np.where(np.arange(13) == 4, np.nan, image).astype(np.float32), "band 5 has no finite value"),
+    ],
+)
+def test_patches_without_real_numbers_are_refused(tmp_path, change, message):
+    write_flat(tmp_path, ["ROIs1158_spring_1_p30"])
+    path = tmp_path / "s2_cloudFree" / "ROIs1158_spring_1_p30.tif"
+    tifffile.imwrite(path, change(tifffile.imread(path)), photometric="minisblack")
+    with pytest.raises(DatasetError, match=message):
+        open_at(tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe\n", b"1," * 70000, b'"' * 200_000, b"9,a,b,c,d\n", b"1,a\n"])
+def test_a_damaged_table_of_splits_is_one_line(tmp_path, line):
+    write_flat(tmp_path, ["ROIs1158_spring_1_p30"])
+    (tmp_path / "splits.csv").write_bytes(b"1,s1,s2_cloudfree,s2_cloudy,ROIs1158_spring_1_p30.tif\n" + line)
+    with pytest.raises(DatasetError, match=r"splits\.csv") as caught:
+        open_at(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 600
