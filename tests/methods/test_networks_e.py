@@ -29,16 +29,17 @@ HAAR = 1.966e6
 SIZES: dict[str, tuple[int, int, dict[tuple[int, int], float]]] = {
     "cannet": (787_426, 785_118, {(8, 64): 444.8e6, (8, 256): 7.007e9, (4, 256): 6.856e9}),
     "arnet": (15_923_720, 15_921_412, {(8, 64): 3.473e9, (4, 64): 55.41e9 / 16}),
+    "dcfnet": (2_915_783, 2_905_667, {(8, 64): 3.426e9, (8, 256): 54.81e9, (4, 256): 54.54e9}),
     "fusionmamba": (735_401, 726_181, {(8, 64): 640.5e6, (4, 64): 10.07e9 / 16}),
     "panmamba": (480_752, 478_444, {(8, 64): 1.788e9, (4, 64): 28.45e9 / 16}),
     "wfanet": (521_606, 506_630, {(8, 64): 1.179e9 - HAAR}),
 }
 KEYS = tuple(SIZES)
-RATIO_FOUR = ("wfanet",)
+RATIO_FOUR = ("dcfnet", "wfanet")
 # Names of the golden files.
 FILES: dict[str, str] = {}
 # Registered because the released networks count them, but no path leads from them to the image.
-WITHOUT_PATH = {"panmamba": r".*unused.*"}
+WITHOUT_PATH = {"dcfnet": r".*unused.*", "panmamba": r".*unused.*"}
 # A constant before batch normalisation leaves it again: the true gradient is zero.
 CANCELLED = {"arnet": r".*(features\.[03]|(height|width)\.[03])\.bias"}
 
@@ -636,3 +637,11 @@ def test_networks_that_enlarge_ms_themselves_ignore_lms(key):
     net, (ms, lms, guide) = network(key), images()
     with torch.inference_mode():
         assert torch.equal(net(ms, lms, guide), net(ms, lms + 100, guide))
+
+
+def test_dcfnet_adds_lms_unless_it_is_told_not_to():
+    net, scene = network("dcfnet"), images()
+    with torch.inference_mode():
+        with_lms = net(*scene)
+        net.skip = False
+        torch.testing.assert_close(with_lms - scene[1], net(*scene), rtol=1e-4, atol=1e-2)
