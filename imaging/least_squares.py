@@ -88,7 +88,7 @@ def _reduce(samples: Tensor) -> Tensor:
     leaf = max(LEAF, 4 * bands)
     while count >= 2 * leaf:
         whole = count // leaf * leaf
-        leaves = samples[:, :whole].unflatten(1, (-1, leaf))
+        leaves = samples[:, :whole].reshape(len(samples), -1, leaf, bands)
         samples = torch.cat([torch.linalg.qr(leaves, mode="r").R.flatten(1, 2), samples[:, whole:]], 1)
         count = samples.shape[-2]
     return torch.linalg.qr(samples, mode="r").R

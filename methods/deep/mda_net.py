@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -150,6 +150,6 @@ class MDANet(LargeNetwork):
         bands = (slice(None, self.guide_bands), slice(self.guide_bands, -self.guide_bands), slice(self.guide_bands, None))
         maps = [stem(fast_layout(wide[:, part])) for stem, part in zip(self.stems, bands, strict=True)]
         for stage, attend in zip(self.streams, self.attention, strict=True):
-            maps = [block(x) for block, x in zip(stage, maps, strict=True)]
+            maps = [block(x) for block, x in zip(cast(nn.ModuleList, stage), maps, strict=True)]
             maps[2] = attend(maps[0], maps[2], maps[1])
         return image + self.tail(self.last(maps[2]))[..., :height, :width]
