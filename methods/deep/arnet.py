@@ -76,7 +76,7 @@ class RectangleConvolution(nn.Module):
             for image, *two in zip(wide, *sides, strict=True)
             for line, high, broad in zip(lines.split(rows), *(side.split(rows) for side in two), strict=True)
         ]
-        sampled = torch.cat(in_parts(_contract, parts)) + kernel.bias
+        sampled = torch.cat(in_parts(_contract, parts)) + cast(Tensor, kernel.bias)
         return self.gain(x) * sampled.view(*x[:, 0].shape, -1).permute(0, 3, 1, 2) + self.offset(x)
 
     def _taps(self, sides: list[Tensor], choose: bool) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +132,10 @@ class Stage(nn.Module):
         weights = shares(self.weights)
         found = []
         for i, (own, paths) in enumerate(zip(branches, self.paths, strict=True)):
-            maps = [path(x) if j <= i else resized(path(x), own) for j, (path, x) in enumerate(zip(paths, branches, strict=True))]
+            maps = [
+                path(x) if j <= i else resized(path(x), own)
+                for j, (path, x) in enumerate(zip(cast(nn.ModuleList, paths), branches, strict=True))
+            ]
             total = weights[i, 0] * maps[0]
             for j, other in enumerate(maps[1:], 1):
                 total = total + weights[i, j] * other
@@ -222,8 +225,9 @@ class DCFNet(RatioFourNetwork, RenamedNetwork):
             stack = layer(stack).relu()
         x = self.bottlenecks(stack)
         half = functional.interpolate(ms, scale_factor=2.0, mode="bilinear", align_corners=True)
-        branches = self.stages[0].run([self.fine(x).relu(), self.middle(x, half)])
+        first, second = cast(list[Stage], list(self.stages))
+        branches = first.run([self.fine(x).relu(), self.middle(x, half)])
         coarse = self.coarse(*branches, ms)
-        branches = [*self.stages[0].exchange(branches), coarse]
-        fine, *others = self.stages[1].exchange(self.stages[1].run(branches))
+        branches = [*first.exchange(branches), coarse]
+        fine, *others = second.exchange(second.run(branches))
         return self.tail(torch.cat([fine, *(resized(other, fine) for other in others)], 1))
