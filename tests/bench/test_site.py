@@ -346,7 +346,7 @@ def test_difference_to_the_ground_truth_is_the_error_over_all_bands(compare, bui
 
 def test_difference_of_two_methods_is_computed_and_coloured(compare, built):
     section = compare("net", "lms", "Difference")
-    scene = pictures.Scene({name: kept(built, name) for name in ("gt", "lms")}, (4, 2, 1))
+    scene = pictures.Reference({name: kept(built, name) for name in ("gt", "lms")}, (4, 2, 1))
     cut = [np.clip(kept(built, name)[[4, 2, 1]].transpose(1, 2, 0), scene.low, scene.high) for name in ("net", "lms")]
     mean = np.abs(cut[0] - cut[1]).mean()
     caption = section.locator("[data-pane=d] figcaption").inner_text()
@@ -400,7 +400,7 @@ def test_pixels_are_read_out_in_digital_numbers(compare, built):
     canvas.hover(position={"x": size["width"] * 10.5 / 48, "y": size["height"] * 20.5 / 64})
     text = section.locator(".readout").inner_text()
     assert text.startswith("x 10, y 20")
-    scene = pictures.Scene({name: kept(built, name) for name in ("gt", "lms")}, (4, 2, 1))
+    scene = pictures.Reference({name: kept(built, name) for name in ("gt", "lms")}, (4, 2, 1))
     wanted = np.clip(kept(built, "net")[[4, 2, 1], 20, 10], scene.low, scene.high)
     read = [int(number) for number in re.search(r"NET [≤≥]?(\d+) [≤≥]?(\d+) [≤≥]?(\d+)", text).groups()]
     assert np.abs(read - wanted).max() <= (scene.high - scene.low).max() / 255
