@@ -37,8 +37,8 @@ def measure(file: ImageFile) -> dict[str, Range]:
     for name in ("gt", "lms"):
         if name in found and not 1 / APART <= found[name].mean / found["ms"].mean <= APART:
             raise DatasetError(
-                f"{file.path}: the mean of '{name}' is {found[name].mean:.4g}, that of 'ms' {found['ms'].mean:.4g}; expected about "
-                "the same digital numbers: one of them was converted, or is of another place"
+                f"{file.path}: the mean of '{name}' is {found[name].mean:.4g}, that of 'ms' {found['ms'].mean:.4g}; expected "
+                "about the same digital numbers: one of them was converted, or is of another place"
             )
     file.ranges = found
     return found

@@ -63,6 +63,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     kinds = ", ".join(f"{name}: {where}" for name, where in EXECUTORS.items())
     group.add_argument("--executor", choices=tuple(EXECUTORS), default="local", help=kinds)
     group.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
+    group.add_argument("--wait-workers", type=shared.whole(0), default=60, metavar="S", help="for a Dask worker (default: 60 s)")
     group.add_argument("--compile", action="store_true", help="train with torch.compile")
     group.add_argument("--layout", choices=("auto", "channels-last", "contiguous"), default="auto", help="of images in memory")
     group.add_argument("--deterministic", action="store_true", help="refuse operations that give other bits each time (GPU)")
@@ -232,7 +233,8 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
     execute = executors.get("together" if distributed.size() > 1 else options.executor)
     try:
         with Live(out, options.quiet) as live:
-            return execute(planned.jobs, live, executors.Resources(options.workers, options.threads, options.scheduler))
+            given = executors.Resources(options.workers, options.threads, options.scheduler, options.wait_workers)
+            return execute(planned.jobs, live, given)
     except executors.InterruptedRunError:
         out.print("interrupted; finished cells are kept, and the same command resumes the others")
         raise SystemExit(130) from None

@@ -29,11 +29,13 @@ class Resources:
         workers: cells at a time; None: as the executor chooses.
         threads: of a cell; None: as the executor chooses.
         scheduler: address of a Dask cluster; None starts one on this machine.
+        wait_workers: seconds to wait for a Dask worker while there is none.
     """
 
     workers: int | None = None
     threads: int | None = None
     scheduler: str | None = None
+    wait_workers: float = 60
 
 
 class InterruptedRunError(RuntimeError):
