@@ -118,11 +118,15 @@ def _follow() -> int:
     from waldbench.bench.run.cell import join
 
     code = 0
-    for job in followers.jobs():
-        try:
-            join(job)
-        except TrainingInterruptedError:
-            code = 130
+    try:
+        for job in followers.jobs():
+            try:
+                join(job)
+            except TrainingInterruptedError:
+                code = 130
+    except RuntimeError as error:  # the leader, or another process, is gone
+        print(f"error: training with the other processes ended: {str(error).splitlines()[0][:160]}", file=sys.stderr)
+        return 1
     return code
 
 

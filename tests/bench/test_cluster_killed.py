@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.bench.conftest import ROOT
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
-DASK = ("--methods", "toy-copy", "toy-net", "--dataset", "toy", "--executor", "dask")
+DASK = ("--methods", "toy-net", "--dataset", "toy", "--executor", "dask")
 
 
 @pytest.fixture
@@ -70,20 +71,20 @@ def ends(process, seconds):
 
 
 def test_a_run_without_workers_left_ends_with_what_is_done(started, scheduler, command, tmp_path):
-    working = worker(started, scheduler[1], TOY_SLEEP="3")
-    run = started([*command(*DASK), "--scheduler", scheduler[1], "--wait-workers", "2"])
-    wait_for(trains(tmp_path / "results"))
+    working = worker(started, scheduler[1], TOY_SLEEP="0.5")
+    run = started([*command(*DASK, "--seeds", "1", "2"), "--scheduler", scheduler[1], "--wait-workers", "2"])
+    wait_for(lambda: any((tmp_path / "results").rglob("seed-*/scores.csv")))
     os.kill(working.pid, signal.SIGKILL)
     code, text = ends(run, 90)
     assert code == 1
     assert "no Dask worker is left; waiting 2 s for one" in text
     assert re.search(r"no Dask worker for 2 s; run the same command again", text)
-    assert next(tmp_path.rglob("toy-copy/seed-42/scores.csv"))
+    assert len(list((tmp_path / "results").rglob("seed-*/scores.csv"))) == 1
 
 
 def test_a_run_whose_scheduler_is_killed_ends_in_one_line(started, scheduler, command, tmp_path):
     worker(started, scheduler[1], TOY_SLEEP="3")
-    run = started([*command("--methods", "toy-net", *DASK[3:]), "--scheduler", scheduler[1]])
+    run = started([*command(*DASK), "--scheduler", scheduler[1]])
     wait_for(trains(tmp_path / "results"))
     os.kill(scheduler[0].pid, signal.SIGKILL)
     code, text = ends(run, 90)
@@ -103,3 +104,31 @@ def test_a_worker_that_does_not_see_the_folder_fails_its_cells(monkeypatch, tmp_
         monkeypatch.setattr(dask, "run", lambda job, listen: "ran")
         assert dask._run_where_seen(job, token) == "ran"
     assert not list((tmp_path / "here").iterdir())
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_torchrun_ends_when_a_rank_is_killed(started, command, tmp_path, killed):
+    words = command("--methods", "toy-net", "--dataset", "toy")
+    run = started([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *words[1:]], TOY_SLEEP="2")
+    wait_for(trains(tmp_path / "results"))
+    ranks = ranks_of(str(tmp_path / "results"))
+    os.kill(ranks[killed], signal.SIGKILL)
+    start = time.monotonic()
+    text, _ = run.communicate(timeout=60)
+    assert time.monotonic() - start < 60
+    assert run.returncode == 1
+    assert not any(Path(f"/proc/{process}").exists() for process in ranks.values())
+    # torchrun adds a traceback of its own; the process that is left says one line, if it gets to it.
+    assert "[rank" not in text or "]: Traceback" not in text
+    assert len([line for line in text.splitlines() if line.startswith("error: ")]) <= 1
+
+
+def ranks_of(results):
+    """Processes of torchrun that work on a results folder, by rank."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            given, words = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
+            if results.encode() in words and b"LOCAL_RANK=" in given:
+                found[int(given.split(b"LOCAL_RANK=")[1].split(b"\0")[0])] = int(folder.name)
+    return found
