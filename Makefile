@@ -6,7 +6,7 @@ TORCH_INDEX ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/python run_bench.py --methods exp gs mtf-glp fusionnet cf2n --dataset wv3 --protocol quick --source simulated --figures all
@@ -26,6 +26,11 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest tests/bench --benchmark-only --benchmark-columns=median,iqr,rounds
+
+# Damaged files through every reader: CASES of them, half an hour for 10,000; SEED repeats a campaign.
+CASES ?= 10000
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 # torch first: its pinned CPU build satisfies what the other packages ask for.
 $(STAMP): pyproject.toml constraints.txt

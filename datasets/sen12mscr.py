@@ -192,7 +192,7 @@ def read_image(path: Path, bands: int) -> NDArray[np.float32]:
         DatasetError: if it is no regular file, cannot be read, or has another number of bands or no real numbers.
     """
     require_file(path, f"a GeoTIFF of {bands} bands")
-    image = _pixels(path)
+    image = _pixels(path, bands)
     if image.dtype.kind not in "uif":
         raise DatasetError(f"{path}: holds {image.dtype}; expected real numbers: download it again")
     if image.ndim != 3 or bands not in (image.shape[-1], image.shape[0]) or 0 in image.shape:
@@ -202,7 +202,7 @@ def read_image(path: Path, bands: int) -> NDArray[np.float32]:
         return np.ascontiguousarray(first, dtype=np.float32)
 
 
-def _pixels(path: Path) -> NDArray[Any]:
+def _pixels(path: Path, bands: int) -> NDArray[Any]:
     import tifffile
 
     try:
@@ -213,15 +213,17 @@ def _pixels(path: Path) -> NDArray[Any]:
     except DatasetError:
         raise
     except Exception as error:  # broken files raise many different exceptions; compressed ones need a codec
-        return _with_rasterio(path, error)
+        return _with_rasterio(path, bands, error)
 
 
-def _with_rasterio(path: Path, error: Exception) -> NDArray[Any]:
+def _with_rasterio(path: Path, bands: int, error: Exception) -> NDArray[Any]:
     try:
         import rasterio
 
         with rasterio.open(path) as file:
             shape = (file.count, file.height, file.width)
+            if file.count != bands:  # thousands of bands in a damaged header take minutes
+                raise DatasetError(f"{path}: expected {bands} bands, found {file.count}; is it a file of SEN12MS-CR?")
             check_declared(path, 8 * math.prod(shape), f"shape {shape}")
             return np.asarray(file.read())
     except DatasetError:

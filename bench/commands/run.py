@@ -80,6 +80,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     memory = "MiB of memory above which a cell is stopped (local, Linux)"
     group.add_argument("--max-memory", type=shared.whole(1), metavar="MIB", help=memory)
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
+    group.add_argument("--wait-workers", type=shared.whole(0), default=60, metavar="S", help="for a Dask worker (default: 60 s)")
     group.add_argument("--compile", action="store_true", help="train with torch.compile")
     group.add_argument("--layout", choices=("auto", "channels-last", "contiguous"), default="auto", help="of images in memory")
     group.add_argument("--deterministic", action="store_true", help="refuse operations that give other bits each time (GPU)")
@@ -153,11 +154,15 @@ def _follow() -> int:
     from waldbench.bench.run.cell import join
 
     code = 0
-    for job in followers.jobs():
-        try:
-            join(job)
-        except TrainingInterruptedError:
-            code = 130
+    try:
+        for job in followers.jobs():
+            try:
+                join(job)
+            except TrainingInterruptedError:
+                code = 130
+    except RuntimeError as error:  # the leader, or another process, is gone
+        print(f"error: training with the other processes ended: {str(error).splitlines()[0][:160]}", file=sys.stderr)
+        return 1
     return code
 
 
@@ -380,6 +385,7 @@ def _execute(options: argparse.Namespace, planned: Plan, out: Console) -> list[R
     try:
         with Live(out, options.quiet, len({job.protocol.id for job in planned.jobs if job.trains}) > 1) as live:
             limits = {"timeout": options.timeout, "max_memory": options.max_memory, "fail_fast": options.fail_fast}
+            limits["wait_workers"] = options.wait_workers
             given = executors.Resources(options.workers, options.threads, options.scheduler, **limits)
             records = execute(planned.jobs, live, given)
         if options.executor == "local" and distributed.size() == 1:

@@ -131,11 +131,9 @@ class Stage(nn.Module):
         """The weighted sums of all branches, at the size and width of each."""
         weights = shares(self.weights)
         found = []
-        for i, (own, paths) in enumerate(zip(branches, self.paths, strict=True)):
-            maps = [
-                path(x) if j <= i else resized(path(x), own)
-                for j, (path, x) in enumerate(zip(cast(nn.ModuleList, paths), branches, strict=True))
-            ]
+        for i, (own, row) in enumerate(zip(branches, self.paths, strict=True)):
+            paths = cast(nn.ModuleList, row)
+            maps = [path(x) if j <= i else resized(path(x), own) for j, (path, x) in enumerate(zip(paths, branches, strict=True))]
             total = weights[i, 0] * maps[0]
             for j, other in enumerate(maps[1:], 1):
                 total = total + weights[i, j] * other

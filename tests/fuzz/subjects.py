@@ -139,6 +139,76 @@ def read_record(folder: Path) -> None:
         json.dumps(record.to_json(), allow_nan=False)
 
 
+def write_results(folder: Path) -> None:
+    from tests.bench import fake_store
+    from waldbench.bench.results.store import Store
+
+    store = Store(folder / "results")
+    for method in ("exp", "gsa", "net"):
+        fake_store.add(store, method)
+    fake_store.fail(store, "broken", "it failed")
+    fake_store.add_images(store, size=(32, 32))
+
+
+def read_results(folder: Path) -> None:
+    """Derive every table and the page again, with the standard output kept."""
+    import contextlib
+    import io
+
+    from waldbench.bench import cli
+
+    kept = io.StringIO()
+    results = folder / "results"
+    cells = len(list(results.rglob("record.json")))
+    with contextlib.redirect_stdout(kept), contextlib.redirect_stderr(kept):
+        code = cli.main(["report", "--results", str(results), "--figures", "none"])
+    text = kept.getvalue()
+    if code == 2:
+        raise _said(text)
+    if "could not be written" in text:
+        raise AssertionError(next(line for line in text.splitlines() if "could not be written" in line))
+    rows = len((results / "leaderboard.csv").read_text().splitlines()) - 1
+    if code or (rows < cells and "left out" not in text):
+        raise WrongError(f"exit code {code}, {rows} rows of {cells} cells, and no word of it")
+
+
+def _said(text: str) -> Exception:
+    from waldbench.bench.errors import UsageError
+
+    return UsageError(text.strip())
+
+
+def foreign_folders(folder: Path, draw: random.Random) -> str:
+    """Folders and files that no run makes, among those that it does."""
+    places = sorted(path for path in (folder / "results").rglob("*") if path.is_dir())
+    name = draw.choice(("seed-x", "seed-", "seed-1e5", "[/x]", "=1+1", "a" * 240, "seed-42 ", "\u202e", "%_&#", "seed-9" * 9))
+    path = draw.choice(places) / name
+    path.mkdir(exist_ok=True, parents=True)
+    if draw.random() < 0.7:
+        sound = sorted((folder / "results").rglob("record.json"))[0].read_text()
+        (path / "record.json").write_text(draw.choice(("{}", "", "[1]", "null", sound)))
+    return f"{path.relative_to(folder)} added"
+
+
+def change_scores(folder: Path, draw: random.Random) -> str:
+    """Text, other columns, other numbers of columns and a million rows in scores.csv."""
+    path = draw.choice(sorted(folder.rglob("scores.csv")))
+    lines = path.read_text().splitlines()
+    kind = draw.choice(("text", "columns", "many", "empty", "nan", "quotes", "metric", "null"))
+    number = draw.randrange(1, len(lines))
+    cells = lines[number].split(",")
+    changed = {"text": "x", "nan": "nan", "quotes": '"', "null": "\0", "metric": "1e400"}
+    if kind in changed:
+        cells[-2 if kind == "metric" else draw.randrange(4)] = changed[kind]
+        lines[number] = ",".join(cells)
+    elif kind == "columns":
+        lines = lines[1:] if draw.random() < 0.5 else [line + ",1,2" if i == number else line for i, line in enumerate(lines)]
+    else:
+        lines = [] if kind == "empty" else lines + lines[1:] * 20000
+    path.write_text("\n".join(lines))
+    return f"{path.relative_to(folder)}: {kind}"
+
+
 # Weights and the zoo ---------------------------------------------------------------------------------------------------------
 def _network() -> Any:
     from waldbench import methods
@@ -214,6 +284,7 @@ def table() -> dict[str, Subject]:
     return images.SUBJECTS | {
         "protocol": Subject(write_protocol, read_protocol, (change_yaml, change_yaml, yaml_syntax)),
         "record": Subject(write_record, read_record, (damage.change_json, damage.change_json, damage.nest_json)),
+        "report": Subject(write_results, read_results, (damage.change_json, damage.change_json, foreign_folders, change_scores)),
         "safetensors": Subject(write_safetensors, read_weights),
         "pth": Subject(write_pth, read_weights),
         "zoo": Subject(write_zoo, read_zoo, (damage.change_json, damage.nest_json)),

@@ -32,6 +32,7 @@ class Resources:
         timeout: seconds after which a cell is stopped; None: never.
         max_memory: MiB of memory of a cell's process above which it is stopped; None: no limit.
         fail_fast: whether the first failed cell ends the run.
+        wait_workers: seconds to wait for a Dask worker while there is none.
     """
 
     workers: int | None = None
@@ -40,6 +41,7 @@ class Resources:
     timeout: float | None = None
     max_memory: float | None = None
     fail_fast: bool = False
+    wait_workers: float = 60
 
 
 class InterruptedRunError(RuntimeError):
