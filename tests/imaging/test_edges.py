@@ -58,9 +58,10 @@ def test_low_resolution_pixels_sit_where_the_field_puts_them(ratio):
 
 
 def test_imresize_is_antialiased_and_knows_two_kernels():
-    stripes = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(32).expand(1, 1, 64, 64)
+    # Four pixels a stripe pair, in the phase in which the nearest pixels alone would give -1.
+    stripes = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64).repeat(16).expand(1, 1, 64, 64)
     for kernel in ("cubic", "linear"):
-        assert float(imresize(stripes, 0.25, kernel)[..., 4:-4, 4:-4].abs().max()) < 0.02
+        assert float(imresize(stripes, 0.25, kernel)[..., 4:-4, 4:-4].abs().max()) < 0.05
     pair = torch.tensor([[0.0, 1.0]], dtype=torch.float64)[None, None]
     assert imresize(pair, 2, "linear")[0, 0, 0].tolist() == pytest.approx([0, 0.25, 0.75, 1])
     # Keys' kernel at 1/4, 3/4, 5/4 and 7/4 samples from the centre.
