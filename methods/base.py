@@ -51,6 +51,8 @@ class Method(nn.Module):
     # says of the whole image (see `imaging.streaming`); None: strips are not enough, and `needs_whole` says why.
     margin: int | None = None
     needs_whole = "it does not say how many rows around a strip it needs"
+    # Whether the forward pass goes on training on the image it is given (`methods.adaptive`).
+    adapts = False
     # How its authors trained it; None where nothing was published.
     recipe: ClassVar[Recipe | None] = None
 
