@@ -55,6 +55,8 @@ class Method(nn.Module):
     # Beginnings of the names of parameters on which the fused image does not depend: published weights hold them, or only the
     # published loss uses them.
     idle: ClassVar[tuple[str, ...]] = ()
+    # Whether the forward pass goes on training on the image it is given (`methods.adaptive`).
+    adapts = False
     # How its authors trained it; None where nothing was published.
     recipe: ClassVar[Recipe | None] = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ def _stem(inputs: int) -> nn.Sequential:
 
 def _official() -> dict[str, str]:
     names = {f"stems.{s}.{layer}": f"conv{s + 1}_1.{layer}" for s in range(STREAMS) for layer in (0, 2)} | {"tail": "conv2"}
-    blocks = {f"streams.{i}.{s}": f"branch{s + 1}_{i + 1}.0" for i in range(STAGES) for s in range(STREAMS)}
+    blocks = {f"streams.{STREAMS * i + s}": f"branch{s + 1}_{i + 1}.0" for i in range(STAGES) for s in range(STREAMS)}
     for own, theirs in (blocks | {f"last.{i}": f"branch_out_{i + 1}" for i in range(2)}).items():
         names |= {f"{own}.dense.{i}": f"{theirs}.dense_layers.{i}.conv" for i in range(DENSE)}
         names |= {f"{own}.wide.{i}": f"{theirs}.conv{size}" for i, size in enumerate(WIDE)}
@@ -132,7 +132,7 @@ class MDANet(LargeNetwork):
         super().__init__(sensor=sensor, guide_bands=guide_bands)
         inputs = (guide_bands, sensor.count, sensor.count + guide_bands)
         self.stems = nn.ModuleList(_stem(bands) for bands in inputs)
-        self.streams = nn.ModuleList(nn.ModuleList(WideDenseBlock() for _ in inputs) for _ in range(STAGES))
+        self.streams = nn.ModuleList(WideDenseBlock() for _ in range(STAGES * STREAMS))
         self.attention = nn.ModuleList(DualAttention() for _ in range(STAGES))
         self.last = nn.Sequential(WideDenseBlock(), WideDenseBlock())
         self.tail = convolution(WIDTH, sensor.count)
@@ -149,7 +149,7 @@ class MDANet(LargeNetwork):
         wide = functional.pad(torch.cat([guide, image, guide], 1), border, mode="replicate")
         bands = (slice(None, self.guide_bands), slice(self.guide_bands, -self.guide_bands), slice(self.guide_bands, None))
         maps = [stem(fast_layout(wide[:, part])) for stem, part in zip(self.stems, bands, strict=True)]
-        for stage, attend in zip(self.streams, self.attention, strict=True):
-            maps = [block(x) for block, x in zip(cast(nn.ModuleList, stage), maps, strict=True)]
+        for stage, attend in enumerate(self.attention):
+            maps = [self.streams[STREAMS * stage + s](x) for s, x in enumerate(maps)]
             maps[2] = attend(maps[0], maps[2], maps[1])
         return image + self.tail(self.last(maps[2]))[..., :height, :width]
