@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-_COVARIANCE = (
-    "how ADWM (Huang et al., CVPR 2025) turns covariances into weights is not described to the last step, and there are no "
-    "weights at hand to check a reconstruction with"
-)
-
 REASONS = {
     "adknet": "its kernels need a CUDA operator of their own (ddf); every method here runs on a CPU too",
-    "adwm-fusionnet": _COVARIANCE,
-    "adwm-lagconv": f"{_COVARIANCE}; the weights released for it do not match the released code",
-    "adwm-lgpnet": _COVARIANCE,
+    "adwm-lgpnet": "its released weights (Huang et al., CVPR 2025) hold a tensor that the released code does not use, and give "
+    "images worse than interpolation; adwm-fusionnet, adwm-dicnn and adwm-lagconv are here",
 }

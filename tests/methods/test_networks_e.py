@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.methods.formula_weights import values
 from waldbench import methods
 from waldbench.imaging import sensors
-from waldbench.methods.deep import _attention, _kmeans, _mamba, _selective_scan, _tiles, arnet, cannet, fusionmamba, wfanet
+from waldbench.methods.deep import _adwm, _attention, _kmeans, _mamba, _selective_scan, _tiles, arnet, cannet, fusionmamba, wfanet
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
@@ -28,6 +28,9 @@ HAAR = 1.966e6
 # size, a sixteenth of those at 256x256 stands for 64x64.
 SIZES: dict[str, tuple[int, int, dict[tuple[int, int], float]]] = {
     "cannet": (787_426, 785_118, {(8, 64): 444.8e6, (8, 256): 7.007e9, (4, 256): 6.856e9}),
+    "adwm-dicnn": (37_817, 35_509, {(8, 64): 146.0e6, (8, 256): 2.334e9, (4, 256): 2.183e9}),
+    "adwm-fusionnet": (87_257, 84_949, {(8, 64): 337.9e6, (8, 256): 5.403e9, (4, 256): 5.252e9}),
+    "adwm-lagconv": (396_612, 392_392, {(8, 64): 1.326e9, (8, 256): 21.20e9, (4, 256): 20.96e9}),
     "arnet": (15_923_720, 15_921_412, {(8, 64): 3.473e9, (4, 64): 55.41e9 / 16}),
     "dcfnet": (2_915_783, 2_905_667, {(8, 64): 3.426e9, (8, 256): 54.81e9, (4, 256): 54.54e9}),
     "fusionmamba": (735_401, 726_181, {(8, 64): 640.5e6, (4, 64): 10.07e9 / 16}),
@@ -37,11 +40,17 @@ SIZES: dict[str, tuple[int, int, dict[tuple[int, int], float]]] = {
 KEYS = tuple(SIZES)
 RATIO_FOUR = ("dcfnet", "wfanet")
 # Names of the golden files.
-FILES: dict[str, str] = {}
+FILES = {f"adwm-{name}": f"adwm_{name}" for name in ("dicnn", "fusionnet", "lagconv")}
 # Registered because the released networks count them, but no path leads from them to the image.
 WITHOUT_PATH = {"dcfnet": r".*unused.*", "panmamba": r".*unused.*"}
-# A constant before batch normalisation leaves it again: the true gradient is zero.
-CANCELLED = {"arnet": r".*(features\.[03]|(height|width)\.[03])\.bias"}
+# A constant leaves batch normalisation and softmax again: the true gradient is zero.
+SHIFT = r"weighting\.maps\.layers\.5\.bias"
+CANCELLED = {
+    "adwm-dicnn": SHIFT,
+    "adwm-fusionnet": SHIFT,
+    "adwm-lagconv": rf"{SHIFT}|chain\.\d\.first\.bias\.3\.bias",
+    "arnet": r".*(features\.[03]|(height|width)\.[03])\.bias",
+}
 
 
 def network(key, count=4, ratio=4, guide_bands=1, **options):
@@ -632,7 +641,7 @@ def test_orders_of_pixels_lead_back_to_the_image():
     torch.testing.assert_close(fusionmamba.mean_of_sequences(torch.stack(fusionmamba.to_and_fro(sequence)), sequence), sequence)
 
 
-@pytest.mark.parametrize("key", ["fusionmamba", "panmamba"])
+@pytest.mark.parametrize("key", ["adwm-dicnn", "adwm-fusionnet", "adwm-lagconv", "fusionmamba", "panmamba"])
 def test_networks_that_enlarge_ms_themselves_ignore_lms(key):
     net, (ms, lms, guide) = network(key), images()
     with torch.inference_mode():
@@ -645,3 +654,34 @@ def test_dcfnet_adds_lms_unless_it_is_told_not_to():
         with_lms = net(*scene)
         net.skip = False
         torch.testing.assert_close(with_lms - scene[1], net(*scene), rtol=1e-4, atol=1e-2)
+
+
+def test_correlation_weights_are_layers_on_cosines_of_centred_rows():
+    torch.manual_seed(0)
+    layer, x = _adwm.CorrelationWeights(5, 3, norm=True).eval(), torch.rand(1, 40, 5)
+    rows = x[0] - x[0].mean(1, keepdim=True)
+    cosines = torch.stack([torch.nn.functional.cosine_similarity(rows, column[:, None], 0) for column in rows.T])
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(x)[0], layer.layers(layer.norm(cosines))[:, 0])
+        assert layer(torch.zeros(2, 40, 5)).isfinite().all()
+
+
+def test_maps_are_weighed_in_shares():
+    torch.manual_seed(0)
+    layer, maps = _adwm.DualWeighting(4, 3, 5).eval(), torch.rand(3, 2, 4, 6, 5)
+    with torch.inference_mode():
+        for channels in layer.channels:
+            channels.layers[-1].weight.zero_()
+            channels.layers[-1].bias.fill_(1)
+        same = layer([maps[0]] * 3)
+        torch.testing.assert_close(same, maps[0])
+        assert not torch.allclose(layer(list(maps)), maps.mean(0))
+
+
+def test_weights_of_adwm_lagconv_fit_without_the_norm():
+    net = network("adwm-lagconv", norm=False)
+    state = {net._official_name(name): value for name, value in net.state_dict().items()}
+    assert not any(".ln." in name for name in state)
+    net.load_official(state)
+    with pytest.raises(ValueError, match="missing"):
+        network("adwm-lagconv").load_official(state)
