@@ -254,6 +254,35 @@ def test_products_of_hypercomplex_numbers_keep_the_modulus():
     torch.testing.assert_close(product(a, b).norm(dim=-1), a.norm(dim=-1) * b.norm(dim=-1))
 
 
+class Answer(torch.nn.Module):
+    """Stands in for layers that have found the true details."""
+
+    def __init__(self, details):
+        super().__init__()
+        self.register_buffer("details", details)
+
+    def forward(self, x):
+        return self.details
+
+
+@pytest.mark.parametrize(
+    ("key", "margin", "kernel"), [("z-pnn", 8, band_kernel), ("lambda-pnn", 0, band_kernel), ("r-pnn", 0, None)]
+)
+def test_the_true_image_has_no_spectral_loss(key, margin, kernel):
+    count = 1 if key == "r-pnn" else 4
+    truth, guide = (image / 2048 for image in scene(count, 20, 18)[1:])
+    kernel = cube_kernel(4) if key == "r-pnn" else band_kernel(0.3, 4)
+    low = blurred(functional.pad(truth, (20,) * 4, mode="replicate"), kernel.expand(count, -1, -1))
+    # Low-resolution pixel k lies on pixel 4 k + 2.
+    ms = low[..., 2::4, 2::4]
+    lms = interp23(ms, 4)
+    net = network(key, count, **({} if key == "r-pnn" else {"registration": False}))
+    net.details = Answer(inner(truth - lms, margin))
+    assert net.objective(ms, lms, guide)()[1] < 2e-5
+    net.details = Answer(torch.zeros_like(inner(truth, margin)))
+    assert net.objective(ms, lms, guide)()[1] > 1e-4
+
+
 # Registration
 
 
@@ -433,6 +462,13 @@ def test_r_pnn_spends_steps_by_the_distance_of_bands():
     net = network("r-pnn", 3, iterations=2)
     centres = sensors.generic(3).centres
     assert len(net.adapt(*scene(3)).history) == sum(round(steps / 10) for steps in steps_of_bands(centres))
+
+
+def test_r_pnn_has_one_optimiser_for_all_bands(monkeypatch):
+    made = []
+    monkeypatch.setattr(Adaptive, "optimiser", lambda self: made.append(torch.optim.Adam(self.parameters())) or made[-1])
+    steps = len(network("r-pnn", 2, iterations=1).adapt(*scene(2)).history)
+    assert [int(state["step"]) for optimiser in made for state in optimiser.state.values()] == [steps] * 6
 
 
 def test_the_bands_of_r_pnn_follow_one_another():
