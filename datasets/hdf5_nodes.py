@@ -15,6 +15,8 @@ from waldbench.datasets.file_checks import check_declared, size_text
 # What h5py raises for damaged files, besides a plain OSError.
 FAILURES = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, SystemError, MemoryError, IndexError)
 REAL = "uif"
+# Names of images, which must be arrays wherever they occur.
+IMAGES = ("ms", "lms", "pan", "gt")
 
 
 def one_line(error: Exception) -> str:
@@ -24,7 +26,7 @@ def one_line(error: Exception) -> str:
 
 
 def arrays(group: h5py.Group, path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the arrays in a group by name, after `check_array`; groups in it are left out.
+    """Shapes of the arrays in a group by name, after `check_array`; groups in it that are not called as images are left out.
 
     Args:
         group: of an open file.
@@ -33,7 +35,13 @@ def arrays(group: h5py.Group, path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         DatasetError: if the group or a link in it is damaged, or leads into another file.
     """
-    return {name: check_array(node, path, name) for name, node in nodes(group, path) if isinstance(node, h5py.Dataset)}
+    found = {}
+    for name, node in nodes(group, path):
+        if isinstance(node, h5py.Dataset):
+            found[name] = check_array(node, path, name)
+        elif name.lower() in IMAGES:
+            raise DatasetError(f"{path}: '{name}' is a {type(node).__name__.lower()}; expected an array of real numbers")
+    return found
 
 
 def nodes(group: h5py.Group, path: Path) -> Iterator[tuple[str, Any]]:

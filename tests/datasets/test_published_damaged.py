@@ -87,6 +87,11 @@ def outside(file: h5py.File) -> None:
     file.create_dataset("pan", (3, 1, 32, 32), "f4", external=[("/etc/hostname", 0, h5py.h5f.UNLIMITED)])
 
 
+def grouped(file: h5py.File) -> None:
+    del file["lms"]
+    file.create_group("lms")
+
+
 CASES: dict[str, tuple[Change, str]] = {
     f"{name} of fractions": (scaled(name, 1 / 2047), f"'{'gt' if name == 'ms' else name}'") for name in ("ms", "gt", "lms", "pan")
 }
@@ -108,6 +113,7 @@ CASES |= {
     "a link to nowhere": (replaced("gt", lambda _: h5py.SoftLink("/none")), "'gt' cannot be opened"),
     "a link in a circle": (replaced("gt", lambda _: h5py.SoftLink("/gt")), "'gt' cannot be opened"),
     "a link into another file": (replaced("gt", lambda _: h5py.ExternalLink("/etc/hostname", "/x")), "a link into another file"),
+    "a group": (grouped, "'lms' is a group; expected an array"),
     "values in another file": (outside, "the values of 'pan' lie in other files"),
     "a virtual array": (virtual, "the values of 'pan' lie in other files"),
     "1e9 images in some kB": (
