@@ -6,7 +6,8 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -137,16 +138,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns 0 if everything succeeded, 1 if a cell failed, 2 for a wrong request, 130 after Ctrl-C."""
     from waldbench.bench.screen import patient
 
-    # Interpreters that this one starts must not import what happens to lie in the current folder.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
     if arguments is None and "_ARGCOMPLETE" in os.environ:
         _complete()
-    with patient() as out:
+    with patient() as out, _safe_path():
         code = fail_softly(lambda: _main(arguments))
         out.flush()
         if out.full:
             print(f"error: standard output could not be written: {out.lost}", file=sys.stderr)
     return max(code, 1) if out.full else code
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Interpreters that this one starts do not import what happens to lie in the current folder."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
 
 
 def _complete() -> None:

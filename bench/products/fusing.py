@@ -15,7 +15,7 @@ from typing_extensions import override
 from waldbench.bench.products.axis import PAD, WorkingAxis, axis_of
 from waldbench.bench.products.source import Range, Source
 from waldbench.datasets.memory_mapped import MappedScene
-from waldbench.imaging import streaming, strips, tiling
+from waldbench.imaging import least_squares, streaming, strips, tiling
 from waldbench.imaging.strips import Ledger, Merge, Strip
 from waldbench.methods.base import Method
 
@@ -72,28 +72,33 @@ def _source(scene: MappedScene, phase: str, pad: int, device: torch.device) -> S
     return Source(scene, rows, columns, device)
 
 
+# How statistics grow with the number of pixels, as powers of it, by the way in which strips are merged: sums; triangular factors,
+# whose squares are sums; extremes, which do not grow.
+GROWTH: dict[Merge, float] = {torch.add: 1.0, least_squares.merge: 0.5, torch.minimum: 0.0, torch.maximum: 0.0}
+
+
 @dataclass
 class Sums(Ledger):
-    """A ledger that knows whether all statistics are sums over pixels."""
+    """A ledger that knows whether all statistics can be scaled to a part of the image."""
 
     additive: bool = True
 
     @override
     def ask(self, contribution: Tensor, merge: Merge) -> Tensor:
-        self.additive &= merge is torch.add
+        self.additive &= merge in GROWTH
         return super().ask(contribution, merge)
 
 
 @dataclass
 class Given(Ledger):
-    """The statistics of a whole image, for a part of it: its sums scaled to the number of pixels of the part."""
+    """The statistics of a whole image, for a part of it: scaled to the number of pixels of the part."""
 
     share: float = 1.0
 
     @override
     def ask(self, contribution: Tensor, merge: Merge) -> Tensor:
         self.number += 1
-        return self.known[self.number - 1] * self.share
+        return self.known[self.number - 1] * self.share ** GROWTH[merge]
 
 
 def _strips(method: Method, source: Source, write: Write, progress: Progress) -> tuple[Sums, int]:

@@ -182,6 +182,9 @@ class ARNet(ThreeLevelNetwork):
         *((rf"\.([plw])_conv\.{ours}\.", rf".\1_conv.{ours + 1}.") for ours in (4, 3)),
     )
 
+    # One kernel of several is chosen by the image; the others wait for images with other rectangles.
+    idle = tuple(f"blocks.{number}.{layer}.kernels." for number in range(len(WIDTHS)) for layer in ("first", "second"))
+
     def __init__(self, *, sensor: Sensor, guide_bands: int = 1, reach: int = 18) -> None:
         if reach < 3:
             raise ValueError(f"reach: expected at least 3 pixels, got {reach}")

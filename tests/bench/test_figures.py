@@ -247,7 +247,7 @@ def test_boxes_need_two_images(tmp_path):
 def test_the_rank_diagram_prints_mean_ranks_and_the_critical_difference(ten):
     with style.settings():
         found = texts(ranks.draw(leaderboard.build(ten), samples(ten)))
-    assert {"NET  1.00", "GSA  2.00", "3.00  EXP"} <= set(found)
+    assert {"NET (a)  1.00", "GSA (b)  2.00", "3.00  EXP (c)"} <= set(found), found
     assert any("10 images; Friedman p < 0.0001: methods differ" in text for text in found)
     # q = 2.343 for three methods (Demsar, 2006, table 5).
     assert any(f"critical difference {2.343 * np.sqrt(3 * 4 / 60):.2f}" in text for text in found)

@@ -45,7 +45,7 @@ def test_a_pipe_gets_one_line_a_validation():
 @pytest.mark.parametrize(("width", "bar"), [(80, 12), (120, 24), (40, 6)])
 def test_the_bar_keeps_its_width_and_names_lose_their_middle(width, bar):
     console = Console(file=io.StringIO(), force_terminal=True, width=width)
-    job = SimpleNamespace(cell=Cell("quick-1", "scene-[a]-very-long-name-9a1fbb", "fusionnet~variant=toolbox", 42))
+    job = SimpleNamespace(cell=Cell("quick-1", "scene-(a)-very-long-name-9a1fbb", "fusionnet~variant=toolbox", 42))
     with Live(console, quiet=False) as live:
         live(job, EVENT | {"ergas": 3.5, "sam": 4.25})
         lines = console.render_lines(live.progress.get_renderable())

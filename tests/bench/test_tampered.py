@@ -92,10 +92,10 @@ def test_names_stay_names(root):
 
 def test_names_of_methods_and_datasets_that_are_too_long_for_a_file(root):
     store = Store(root)
-    add(store, "gsa", dataset=f"scene-{'y' * 230}")
-    add_images(store, ("gsa",), dataset=f"scene-{'y' * 230}")
-    add(store, "n" * 240, {"ergas": [1.0, 2.0]})
-    add_images(store, ("n" * 240,))
+    add(store, "gsa", dataset=f"scene-{'y' * 140}")
+    add_images(store, ("gsa",), dataset=f"scene-{'y' * 140}")
+    add(store, "n" * 150, {"ergas": [1.0, 2.0]})
+    add_images(store, ("n" * 150,))
     _, board = report(root)
     assert len(board) == 6
     assert (root / "site" / "index.html").is_file()

@@ -104,7 +104,7 @@ def test_a_checkpoint_of_other_data_is_not_used(toy_protocol, tmp_path):
     train(_new(), datasets.open("toy"), toy_protocol, 1, CPU, tmp_path, lambda event: None)
     notices = []
     train(_new(), datasets.open("toy"), toy_protocol, 2, CPU, tmp_path, lambda event: notices.append(event.get("notice")))
-    assert "checkpoint belongs to other data or settings; training starts again" in notices
+    assert "checkpoint belongs to other code, data or settings; training starts again" in notices
 
 
 def test_divergence_names_the_step(toy_protocol, tmp_path):

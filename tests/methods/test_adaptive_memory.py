@@ -8,7 +8,8 @@ import pytest
 from tests.bench.conftest import ROOT
 
 MEASURE = """
-import sys, torch, methods
+import sys, torch
+from waldbench import methods
 from waldbench.bench.cost.memory import peak_mib
 from waldbench.bench.cost.summary import example
 from waldbench.imaging import sensors
