@@ -21,3 +21,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def short_adaptations(request, monkeypatch):
+    """Methods that adapt to every image take minutes as published; what holds for every method is tested with two steps."""
+    from waldbench.methods.adaptive import Adaptive
+
+    if request.path.name == "test_adaptive_methods.py":
+        return
+    create = Adaptive.__init__
+
+    def shortened(self, *, iterations=None, **options):
+        create(self, iterations=iterations, **options)
+        self.iterations = self.iterations if iterations is not None else min(self.iterations, 2)
+
+    monkeypatch.setattr(Adaptive, "__init__", shortened)

@@ -11,6 +11,7 @@ from waldbench import metrics
 from waldbench.bench.errors import TrainingDivergedError
 from waldbench.datasets.base import Dataset, Split
 from waldbench.imaging import Scene, Sensor
+from waldbench.methods.adaptive import unadapted
 from waldbench.methods.base import Method
 
 BATCH = 16
@@ -27,7 +28,7 @@ def validate(
     total = min(len(split), count or len(split))
     values: dict[str, list[Tensor]] = {key: [] for key in dict.fromkeys(("ergas", "sam", select))}
     method.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), unadapted(method):
         for start in range(0, total, BATCH):
             scene = split[list(range(start, min(start + BATCH, total)))].to(device)
             fused = method(scene.ms, scene.lms, scene.guide)
@@ -47,7 +48,7 @@ def maps(method: Method, scene: Scene, sensor: Sensor) -> dict[str, Tensor]:
     """
     if scene.gt is None:
         raise ValueError("maps need a reference; this scene has none")
-    with torch.inference_mode():
+    with torch.inference_mode(), unadapted(method):
         fused = method.eval()(scene.ms, scene.lms, scene.guide)[0]
     colours = list(sensor.rgb)
     reference = scene.gt[0, colours].float()
