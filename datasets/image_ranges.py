@@ -24,7 +24,7 @@ def measure(file: ImageFile) -> dict[str, Range]:
         return file.ranges
     count = int(file.shapes["ms"][0])
     sample = sorted({0, count // 2, count - 1})
-    found = {}
+    found: dict[str, Range] = {}
     for name in ("ms", "gt", "lms", "pan"):
         if name in file.shapes:
             images = file.read(name, sample)
