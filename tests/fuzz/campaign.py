@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from tests.fuzz.cases import LIMIT, VERDICTS, Result, serve
 
 # Seconds after which a worker that does not heed its alarm is killed.
-KILL = 2 * LIMIT
+KILL = 6 * LIMIT
 # A worker starts torch before its first case.
 START = 60
 Worker = tuple[BaseProcess, str, float]

@@ -77,7 +77,7 @@ def _read(read: object, folder: Path, hopeless: bool) -> tuple[str, str]:
     from waldbench.catalogue import UnknownNameError
     from waldbench.datasets.base import DatasetError
 
-    signal.signal(signal.SIGALRM, _ring)
+    signal.signal(signal.SIGALRM, _Clock())
     signal.alarm(LIMIT)
     try:
         read(folder)  # type: ignore[operator]
@@ -97,8 +97,20 @@ def _read(read: object, folder: Path, hopeless: bool) -> tuple[str, str]:
         signal.alarm(0)
 
 
-def _ring(_signal: int, _frame: object) -> None:
-    raise HangError
+class _Clock:
+    """Rings for what waits, and for what computes LIMIT seconds; what other work on the machine takes away does not count."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.process_time()
+
+    def __call__(self, _signal: int, _frame: object) -> None:
+        now = time.process_time()
+        # A process that others keep from the cores still gets some of them; one that waits gets nothing.
+        waits = now - self.last < 0.02
+        if waits or now - self.start > LIMIT:
+            raise HangError
+        self.last = now
+        signal.alarm(max(LIMIT // 2, 1))
 
 
 def serve(connection: Connection, sound: str) -> None:

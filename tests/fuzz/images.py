@@ -196,8 +196,10 @@ def read_scene(*names: str) -> Callable[[Path], None]:
         check_dataset(datasets.open(f"scene:{path}"))
         if len(names) == 2:
             mapped = open_mapped(path)
-            if mapped.ms.shape[0] != mapped.sensor.count or min(*mapped.ms.shape, *mapped.pan.shape) < 1:
-                raise WrongError(f"mapped: {mapped.ms.shape} and {mapped.pan.shape}")
+            # Arrays, or rasters that hold them.
+            ms, pan = (getattr(image, "image", image).shape for image in (mapped.ms, mapped.pan))
+            if ms[0] != mapped.sensor.count or min(*ms, *pan) < 1:
+                raise WrongError(f"mapped: {ms} and {pan}")
 
     return read
 
