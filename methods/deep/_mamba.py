@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import ceil, log
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +66,14 @@ class ScanPath(nn.Module):
         return functional.softplus(step.to(torch.promote_types(step.dtype, torch.float32))), enter, leave
 
 
-def scan(paths: Iterable[nn.Module], tokens: Sequence[Tensor], sources: Sequence[Tensor | None]) -> Tensor:
-    """Send each of several token sequences (B, L, C) along its path; the results (G, B, L, C).
+def scan(paths: Iterable[Any], tokens: Sequence[Tensor], sources: Sequence[Tensor | None]) -> Tensor:
+    """Send each of several token sequences (B, L, C) along its `ScanPath`; the results (G, B, L, C).
 
     A path takes its step sizes, inputs and outputs from its source (B, L, C), or, without one, from the convolved tokens.
     """
     ways = list(zip(paths, tokens, sources, strict=True))
     if len(ways) > 1 and sum(sequence.numel() for sequence in tokens) > TOGETHER:
-        return torch.cat([scan(*zip(way, strict=True)) for way in ways])
+        return torch.cat([scan([path], [sequence], [source]) for path, sequence, source in ways])
     inputs, steps, skips, decays = [], [], [], []
     for path, sequence, source in ways:
         seen = path.convolve(sequence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ class RectangleConvolution(nn.Module):
         features = self.features(100 * x)
         exact = torch.promote_types(x.dtype, torch.float32)
         sides = [head(features)[:, 0].to(exact) * (self.reach - 1) + 1 for head in (self.height, self.width)]
-        kernel = self.kernels[SHAPES.index(self._taps(sides, choose))]
+        kernel: Any = self.kernels[SHAPES.index(self._taps(sides, choose))]
         # The same channels are dropped in all samples of an image.
         wide = functional.pad(self.drop(x).permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).flatten(1, 2)
         weight = kernel.weight.permute(2, 3, 1, 0)

@@ -104,7 +104,7 @@ class SwapBlock(nn.Module):
 
     def forward(self, image: Pair, guide: Pair) -> tuple[Pair, Pair]:
         """Map tokens and gathered sums of both streams to the next."""
-        image_sum, guide_sum = sum(image), sum(guide)
+        image_sum, guide_sum = image[0] + image[1], guide[0] + guide[1]
         (a, b), (c, d) = (norm(x).chunk(2, -1) for norm, x in ((self.norm_image, image_sum), (self.norm_guide, guide_sum)))
         return (self.image(torch.cat([c, b], -1)), image_sum), (self.guide(torch.cat([a, d], -1)), guide_sum)
 
