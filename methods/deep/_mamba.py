@@ -67,7 +67,7 @@ class ScanPath(nn.Module):
 
 
 def scan(paths: Iterable[Any], tokens: Sequence[Tensor], sources: Sequence[Tensor | None]) -> Tensor:
-    """Send each of several token sequences (B, L, C) along its path; the results (G, B, L, C).
+    """Send each of several token sequences (B, L, C) along its `ScanPath`; the results (G, B, L, C).
 
     A path takes its step sizes, inputs and outputs from its source (B, L, C), or, without one, from the convolved tokens.
     """

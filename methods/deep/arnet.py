@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ class RectangleConvolution(nn.Module):
         features = self.features(100 * x)
         exact = torch.promote_types(x.dtype, torch.float32)
         sides = [head(features)[:, 0].to(exact) * (self.reach - 1) + 1 for head in (self.height, self.width)]
-        kernel = cast(nn.Conv2d, self.kernels[SHAPES.index(self._taps(sides, choose))])
+        kernel: Any = self.kernels[SHAPES.index(self._taps(sides, choose))]
         # The same channels are dropped in all samples of an image.
         wide = functional.pad(self.drop(x).permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).flatten(1, 2)
         weight = kernel.weight.permute(2, 3, 1, 0)
@@ -76,7 +76,7 @@ class RectangleConvolution(nn.Module):
             for image, *two in zip(wide, *sides, strict=True)
             for line, high, broad in zip(lines.split(rows), *(side.split(rows) for side in two), strict=True)
         ]
-        sampled = torch.cat(in_parts(_contract, parts)) + cast(Tensor, kernel.bias)
+        sampled = torch.cat(in_parts(_contract, parts)) + kernel.bias
         return self.gain(x) * sampled.view(*x[:, 0].shape, -1).permute(0, 3, 1, 2) + self.offset(x)
 
     def _taps(self, sides: list[Tensor], choose: bool) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +116,8 @@ class ThirdBranch(nn.Module):
 class Stage(nn.Module):
     """Three residual blocks in every branch, and sums of all branches for every branch."""
 
+    paths: Any
+
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(basic_block(width) for _ in range(BLOCKS))) for width in widths)
@@ -131,8 +133,7 @@ class Stage(nn.Module):
         """The weighted sums of all branches, at the size and width of each."""
         weights = shares(self.weights)
         found = []
-        for i, (own, row) in enumerate(zip(branches, self.paths, strict=True)):
-            paths = cast(nn.ModuleList, row)
+        for i, (own, paths) in enumerate(zip(branches, self.paths, strict=True)):
             maps = [path(x) if j <= i else resized(path(x), own) for j, (path, x) in enumerate(zip(paths, branches, strict=True))]
             total = weights[i, 0] * maps[0]
             for j, other in enumerate(maps[1:], 1):
@@ -193,7 +194,8 @@ class DCFNet(RatioFourNetwork, RenamedNetwork):
         (r"\.inject\.", ".cfs_layers.0."),
         (r"\.raise_image\.", ".conv_up."),
         (r"\.block\.", ".res_block.0."),
-        *((rf"^stages\.{i}\.", f"stage{i + 2}.0.") for i in range(2)),
+        (r"^early\.", "stage2.0."),
+        (r"^late\.", "stage3.0."),
         (r"^(stage\d\.0)\.weights$", r"\1.fcc_w"),
         (r"\.weights$", ".rs_w"),
         (r"\.paths\.", ".fuse_layers."),
@@ -207,7 +209,7 @@ class DCFNet(RatioFourNetwork, RenamedNetwork):
         self.stem = nn.ModuleList([normalised(bands + guide_bands, STEM), normalised(STEM, STEM)])
         self.bottlenecks = nn.Sequential(*(bottleneck(WIDE if number else STEM) for number in range(BOTTLENECKS)))
         self.fine, self.middle, self.coarse = normalised(WIDE, WIDTHS[0]), SecondBranch(bands), ThirdBranch(bands)
-        self.stages = nn.ModuleList([Stage(WIDTHS[:2]), Stage(WIDTHS)])
+        self.early, self.late = Stage(WIDTHS[:2]), Stage(WIDTHS)
         join = nn.Conv2d(total, total, 1), nn.BatchNorm2d(total, momentum=MOMENTUM), nn.ReLU()
         self.tail = nn.Sequential(*join, nn.Conv2d(total, bands, 1))
 
@@ -223,9 +225,8 @@ class DCFNet(RatioFourNetwork, RenamedNetwork):
             stack = layer(stack).relu()
         x = self.bottlenecks(stack)
         half = functional.interpolate(ms, scale_factor=2.0, mode="bilinear", align_corners=True)
-        first, second = cast(list[Stage], list(self.stages))
-        branches = first.run([self.fine(x).relu(), self.middle(x, half)])
+        branches = self.early.run([self.fine(x).relu(), self.middle(x, half)])
         coarse = self.coarse(*branches, ms)
-        branches = [*first.exchange(branches), coarse]
-        fine, *others = second.exchange(second.run(branches))
+        branches = [*self.early.exchange(branches), coarse]
+        fine, *others = self.late.exchange(self.late.run(branches))
         return self.tail(torch.cat([fine, *(resized(other, fine) for other in others)], 1))

@@ -17,7 +17,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.methods.formula_weights import values
 from waldbench import methods
 from waldbench.imaging import sensors
-from waldbench.methods.deep import _adwm, _attention, _kmeans, _mamba, _selective_scan, _tiles, arnet, cannet, fusionmamba, wfanet
+from waldbench.methods.deep import (
+    _adwm,
+    _attention,
+    _kmeans,
+    _mamba,
+    _selective_scan,
+    _tiles,
+    arnet,
+    cannet,
+    fusionmamba,
+    pan_crafter,
+    wfanet,
+)
+from waldbench.methods.deep._blocks import bicubic
 
 GOLDEN = Path(__file__).parents[1] / "golden/deep"
 SHARED = Path(__file__).parents[2] / "../shared/golden/deep"
@@ -34,15 +47,16 @@ SIZES: dict[str, tuple[int, int, dict[tuple[int, int], float]]] = {
     "arnet": (15_923_720, 15_921_412, {(8, 64): 3.473e9, (4, 64): 55.41e9 / 16}),
     "dcfnet": (2_915_783, 2_905_667, {(8, 64): 3.426e9, (8, 256): 54.81e9, (4, 256): 54.54e9}),
     "fusionmamba": (735_401, 726_181, {(8, 64): 640.5e6, (4, 64): 10.07e9 / 16}),
+    "pan-crafter": (9_968_808, 9_902_756, {(8, 64): 10.24e9, (8, 256): 163.8e9, (4, 256): 162.6e9}),
     "panmamba": (480_752, 478_444, {(8, 64): 1.788e9, (4, 64): 28.45e9 / 16}),
     "wfanet": (521_606, 506_630, {(8, 64): 1.179e9 - HAAR}),
 }
 KEYS = tuple(SIZES)
 RATIO_FOUR = ("dcfnet", "wfanet")
 # Names of the golden files.
-FILES = {f"adwm-{name}": f"adwm_{name}" for name in ("dicnn", "fusionnet", "lagconv")}
+FILES = {"pan-crafter": "pancrafter"} | {f"adwm-{name}": f"adwm_{name}" for name in ("dicnn", "fusionnet", "lagconv")}
 # Registered because the released networks count them, but no path leads from them to the image.
-WITHOUT_PATH = {"dcfnet": r".*unused.*", "panmamba": r".*unused.*"}
+WITHOUT_PATH = {"dcfnet": r".*unused.*", "pan-crafter": r".*\.key_guide\..*", "panmamba": r".*unused.*"}
 # A constant leaves batch normalisation and softmax again: the true gradient is zero.
 SHIFT = r"weighting\.maps\.layers\.5\.bias"
 CANCELLED = {
@@ -117,7 +131,23 @@ def outputs(net, scene, golden):
             found = {"fused": fused()}
             set_reach(net, 9)
             return found | {"fused_hw9": fused()}
+        if net.card.key == "pan-crafter":
+            return crafted(net, *(2 * scene[name] - 1 for name in ("ms", "pan")))
         return {"fused": fused()}
+
+
+def crafted(net, ms, pan):
+    """PAN-Crafter's images between -1 and 1: as released, of the guide, repaired; in the goldens the coarse guide is bicubic."""
+    low = bicubic(pan, ms.shape[2:])
+    raw, of_guide = net.details(ms, low, pan), net.details(ms, low, pan, of_image=False)
+    for block in net.blocks:
+        block.attention.repaired = True
+    repaired = net.details(ms, low, pan)
+    return {
+        "fused": raw + bicubic(ms, pan.shape[2:]),
+        "raw_net_output_off": of_guide,
+        "raw_net_output_intended": repaired,
+    }
 
 
 @pytest.mark.parametrize("bands", [8, 4])
@@ -144,7 +174,8 @@ def test_every_pixel_of_the_formula_golden(key, bands):
     golden, net = tensors(SHARED / f"{name}.npz"), given(net, names, rules, entry["c"])
     if key == "arnet":
         shape(net, list(entry["NXY"].values()))
-    for output, value in outputs(net, golden, golden).items():
+    # Inputs of most files, stored between -1 and 1 in those of PAN-Crafter.
+    for output, value in outputs(net, tensors(GOLDEN / f"scene_B{bands}.npz"), golden).items():
         torch.testing.assert_close(value, golden[output], rtol=1e-4, atol=1e-5 * float(golden[output].abs().max()))
 
 
@@ -174,7 +205,7 @@ def macs(net, side):
     """Multiplications of convolutions and matrix products, less those with zeros that only their layout needs."""
     # The shapes that ARNet keeps are numbers.
     device = "cpu" if net.card.key == "arnet" else "meta"
-    net, surplus = pinned(net).to(device), []
+    net, surplus = pinned(net).to(device).requires_grad_(False), []
     scene = [image.to(device) for image in images(net.sensor.count, side // 4, side // 4)]
     with ExitStack() as hooks:
         for layer in net.modules():
@@ -191,8 +222,9 @@ def test_multiplications_are_those_of_the_released_network(key, monkeypatch):
     # The scan has no products of matrices, and thousands of small steps to count.
     monkeypatch.setattr(_mamba, "selective_scan", lambda x, *_: x)
     for (count, side), expected in SIZES[key][2].items():
-        # The published table has four digits.
-        assert macs(network(key, count), side) == pytest.approx(expected, rel=5e-4)
+        # The published table has four digits. PAN-Crafter's code makes the keys that it drops, too.
+        options = {"reading": "repaired"} if key == "pan-crafter" else {}
+        assert macs(network(key, count, **options), side) == pytest.approx(expected, rel=5e-4)
 
 
 @pytest.mark.parametrize(("count", "side", "expected"), [(8, 128, 8.140e9), (8, 256, 87.3e9), (4, 256, 87.0e9)])
@@ -641,7 +673,7 @@ def test_orders_of_pixels_lead_back_to_the_image():
     torch.testing.assert_close(fusionmamba.mean_of_sequences(torch.stack(fusionmamba.to_and_fro(sequence)), sequence), sequence)
 
 
-@pytest.mark.parametrize("key", ["adwm-dicnn", "adwm-fusionnet", "adwm-lagconv", "fusionmamba", "panmamba"])
+@pytest.mark.parametrize("key", ["adwm-dicnn", "adwm-fusionnet", "adwm-lagconv", "fusionmamba", "pan-crafter", "panmamba"])
 def test_networks_that_enlarge_ms_themselves_ignore_lms(key):
     net, (ms, lms, guide) = network(key), images()
     with torch.inference_mode():
@@ -685,3 +717,34 @@ def test_weights_of_adwm_lagconv_fit_without_the_norm():
     net.load_official(state)
     with pytest.raises(ValueError, match="missing"):
         network("adwm-lagconv").load_official(state)
+
+
+def test_a_fresh_pan_crafter_gives_the_bicubic_image():
+    net, (ms, lms, guide) = network("pan-crafter"), images()
+    with torch.inference_mode():
+        torch.testing.assert_close(net(ms, lms, guide), bicubic(ms, guide.shape[2:]), rtol=1e-4, atol=1e-2)
+
+
+def test_pan_crafter_has_keys_of_the_guide_where_it_is_repaired():
+    net, scene = shaken(network("pan-crafter", reading="repaired")).train(), images()
+    net(*scene).square().mean().backward()
+    assert all(value.grad.abs().sum() > 0 for name, value in net.named_parameters() if "key_guide" in name)
+    with pytest.raises(ValueError, match="reading: expected one of released, repaired, got 'intended'"):
+        network("pan-crafter", reading="intended")
+
+
+def test_the_loss_of_pan_crafter_counts_both_images():
+    net, (ms, lms, guide) = network("pan-crafter"), [image / 2047 for image in images()]
+    low = pan_crafter.decimated(guide, 4)
+    expected = (bicubic(ms, guide.shape[2:]) - lms).abs().mean() + (bicubic(low, guide.shape[2:]) - guide).abs().mean()
+    torch.testing.assert_close(net.published_loss(ms, lms, guide, lms, 0), 2 * expected)
+
+
+def test_the_guide_is_decimated_from_its_third_pixel():
+    x = torch.zeros(1, 1, 48, 48)
+    x[..., 22, 26] = 1
+    low = pan_crafter.decimated(x, 4)
+    assert low.shape[2:] == (12, 12)
+    assert low.argmax() == 5 * 12 + 6
+    assert float(low.max()) == pytest.approx(1 / (2 * np.pi * 1.98**2), rel=1e-3)
+    torch.testing.assert_close(pan_crafter.decimated(torch.full((2, 2, 9, 6), 0.3), 3), torch.full((2, 2, 3, 2), 0.3))
