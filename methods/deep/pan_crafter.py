@@ -163,6 +163,8 @@ class PANCrafter(RenamedNetwork):
         reading: "released", with the mixed-up keys of the code, or "repaired".
     """
 
+    # The released reading computes these keys from another layer; only the repaired one uses them.
+    idle = tuple(f"blocks.{number}.attention.key_guide." for number in range(2 * LEVELS + 1))
     recipe = Recipe(
         "L1 of the image + L1 of the guide, between -1 and 1",
         1e-4,
