@@ -101,7 +101,7 @@ def test_a_kernel_falls_to_its_gain_at_nyquist():
 
 def test_a_scene_knows_its_mask():
     ms, full = torch.rand(1, 2, 6, 5), torch.rand(1, 1, 24, 20)
-    scene = Scene(ms, full.expand(-1, 2, -1, -1), full, full.expand(-1, 2, -1, -1), ("one",), full)
+    scene = Scene(ms, full.expand(-1, 2, -1, -1), full, full.expand(-1, 2, -1, -1), ("one",), full.clone())
     part = scene.crop(1, 2, 3, 2)
     for image in (part.lms, part.guide, part.gt, part.mask):
         assert torch.equal(image[:, :1], full[..., 4:16, 8:16])
