@@ -18,6 +18,7 @@ from waldbench.metrics.cloud import mae_clear, mae_cloudy
 from waldbench.metrics.hypercomplex import q2n, q2n_map
 from waldbench.metrics.joint import composite
 from waldbench.metrics.khan import d_s_k, fqnr
+from waldbench.metrics.local_correlation import d_rho
 from waldbench.metrics.multiscale import mssim
 from waldbench.metrics.no_reference import d_lambda, d_lambda_k, d_s, hqnr, low_pass, qnr
 from waldbench.metrics.pixel import cc, mae, mpsnr, psnr
@@ -64,6 +65,12 @@ def test_q2n_saturates_at_16_bits():
     gt = torch.tensor([65535.0, 60000.0, 50000.0, 0.0]).view(1, 1, 2, 2)
     assert torch.equal(q2n(gt + 500, gt, block=2), q2n((gt + 500).clamp(max=65535), gt, block=2))
     assert torch.equal(q2n(gt - 500, gt, block=2), q2n((gt - 500).clamp(min=0), gt, block=2))
+
+
+def test_q2n_does_not_divide_where_the_reference_is_zero():
+    zero = torch.zeros(1, 1, 2, 2)
+    # The means become 1 and 4, and 2 * 4 / (1 + 16) = 8 / 17.
+    assert q2n(zero + 3, zero, block=2).tolist() == pytest.approx([8 / 17])
 
 
 def test_q2n_blocks_may_overlap():
@@ -153,6 +160,14 @@ def test_the_block_reaches_both_factors_of_the_products(block):
     at_ms = d_lambda_k(scene.lms, scene.lms, scene.ms, convention=conventions.HS, **options)
     assert torch.equal(1 - at_ms, q2n(mtf(scene.lms, SENSOR, step=4), scene.ms, block=block))
     assert torch.equal(1 - at_ms, r_q2n(scene.lms, scene.ms, **options))
+
+
+@pytest.mark.parametrize("ratio", [3, 4, 6])
+def test_windows_that_are_flat_up_to_rounding_have_no_correlation(ratio):
+    flat, varying = constant(700.1, side=24), make_scene(1, size=24, batch=1).guide
+    sensor = sensors.generic(1, ratio)
+    assert d_rho(flat, varying, sensor=sensor).tolist() == d_rho(varying, flat, sensor=sensor).tolist() == [1]
+    assert d_rho(flat, flat * 1.3, sensor=sensor).tolist() == [0]
 
 
 def test_the_low_passed_guide_is_in_double_precision():
