@@ -36,17 +36,16 @@ def members(labels: Tensor, count: int, like: Tensor) -> Tensor:
 
 def _seeds(features: Tensor, count: int, start: float) -> Tensor:
     """The first centres (count, C): k-means++ (Arthur and Vassilvitskii, SODA 2007) with a low-discrepancy sequence as draws."""
-    index = torch.tensor(int(start * len(features)), device=features.device)
+    chosen = [int(start * len(features))]
     distance = torch.full((len(features),), float("inf"), device=features.device)
-    chosen = [index]
     for j in range(1, count):
-        distance = torch.minimum(distance, (features - features[index]).square().sum(1))
-        mass = distance.double().cumsum(0)
-        draw = (start + GOLDEN_SECTION * j) % 1
-        found = torch.searchsorted(mass, draw * mass[-1:], right=True)[0]
-        index = torch.where(mass[-1] > 0, found, index + 1) % len(features)
-        chosen.append(index)
-    return features[torch.stack(chosen)]
+        distance = torch.minimum(distance, (features - features[chosen[-1]]).square().sum(1))
+        # On a CPU: cumulative sums of a GPU may differ from call to call.
+        mass = distance.cpu().double().cumsum(0)
+        total = float(mass[-1])
+        found = int(torch.searchsorted(mass, (start + GOLDEN_SECTION * j) % 1 * total, right=True)) if total else chosen[-1] + 1
+        chosen.append(found % len(features))
+    return features[chosen]
 
 
 def _lloyd(features: Tensor, centres: Tensor) -> Tensor:
